@@ -1,0 +1,65 @@
+"""Which text a model learns from, and how it is cut into tokens."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from config.errors import Problem
+from config.fields import Settings, setting
+
+DATA_SIZE = re.compile(r"all|\d{1,15}|\d{0,15}\.\d{1,15}|\d{1,12}(\.\d{1,6})?[km]", re.IGNORECASE | re.ASCII)
+
+
+def data_size_is_readable(values: Mapping[str, Any]) -> Problem | None:
+    """A fraction, a count, or a count with k or m."""
+    given = values["data_size"].strip()
+    message = "is not a size of text: write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
+    if not DATA_SIZE.fullmatch(given):
+        return Problem("data_size", f"data_size {given[:40]!r} {message}")
+    if given[-1] in "lLkKmM":
+        return None if given[0] in "aA" or float(given[:-1]) > 0 else Problem("data_size", "data_size 0 leaves no text")
+    if float(given) == 0:
+        return Problem("data_size", "data_size 0 leaves no text")
+    if "." in given and float(given) > 1:
+        return Problem("data_size", f"data_size {given} {message}")
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Settings):
+    """The text of one run and its tokenizer.
+
+    Raises:
+        ConfigError: with *all* problems at once, each naming its field, the numbers and what to do.
+    """
+
+    RULES: ClassVar = ((("data_size",), data_size_is_readable),)
+
+    text_file: str = setting("training.txt", group="Text", title="Text", typical="training.txt", basic=True)
+    """A text file, or a folder of .txt files."""
+
+    data_size: str = setting(
+        "1.0", group="Text", title="Amount of text", typical="1.0; 0.1; 100k; 1m", unit="characters"
+    )
+    """How much of the text to use, from its start: a fraction, a number of characters, or 100k, 1m."""
+
+    encoding: str = setting("utf-8", group="Text", title="Encoding", typical="utf-8", choices=("utf-8", "latin-1"))
+    """How the file's bytes stand for characters."""
+
+    val_fraction: float = setting(
+        0.1, group="Text", title="Validation share", typical="0.1", minimum=0.001, maximum=0.5
+    )
+    """End of the text that is kept aside: the model never trains on it."""
+
+    tokenizer_type: str = setting(
+        "character", group="Tokenizer", title="Tokenizer", typical="character",
+        choices=("character", "bpe", "gpt2", "sentencepiece"), basic=True,
+    )  # fmt: skip
+    """How text becomes tokens: single characters, learned pieces (bpe, sentencepiece), or GPT-2's own vocabulary."""
+
+    vocab_size: int = setting(
+        1_024, group="Tokenizer", title="Vocabulary size", typical="512 to 8,192", unit="tokens", minimum=257,
+        maximum=1_000_000, only_when=("tokenizer_type", ("bpe", "sentencepiece")), basic=True,
+    )  # fmt: skip
+    """How many different tokens a trained tokenizer learns."""
