@@ -1,0 +1,93 @@
+"""How large a configuration is: parameters, FLOPs and memory by arithmetic alone, before anything is built."""
+
+from dataclasses import asdict, dataclass
+
+from config.model_config import ModelConfig
+
+BYTES_FLOAT32 = 4
+RUNTIME_BYTES = 300_000_000  # Python with torch loaded, measured on CPU
+
+
+def parameters_per_block(config: ModelConfig) -> dict[str, int]:
+    """Parameters of one transformer block by part: attention, mlp, norms."""
+    d_model, d_mlp, d_attention = config.d_model, config.d_mlp, config.d_attention
+    d_qkv = d_attention + 2 * config.kv_heads * config.head_dim
+    attention = d_model * d_qkv + d_attention * d_model
+    attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias
+    widening = 2 if config.mlp == "swiglu" else 1  # gate and up, or up alone
+    mlp = (widening + 1) * d_model * d_mlp + (widening * d_mlp + d_model) * config.mlp_bias
+    return {"attention": attention, "mlp": mlp, "norms": 2 * parameters_per_norm(config)}
+
+
+def parameters_per_norm(config: ModelConfig) -> int:
+    """Scale, and for LayerNorm with bias an offset."""
+    return config.d_model * (2 if config.norm == "layernorm" and config.norm_bias else 1)
+
+
+def parameters_by_component(config: ModelConfig) -> dict[str, int]:
+    """Parameters of the whole model by part; a tied unembedding counts once, as the embedding."""
+    block = parameters_per_block(config)
+    return {
+        "token_embedding": config.d_vocab * config.d_model,
+        "positional_embedding": config.n_ctx * config.d_model if config.position == "learned" else 0,
+        "attention": config.n_layers * block["attention"],
+        "mlp": config.n_layers * block["mlp"],
+        "norms": config.n_layers * block["norms"]
+        + (parameters_per_norm(config) if config.norm_placement == "pre" else 0),  # post-norm has no final norm
+        "unembedding": 0 if config.tie_embeddings else config.d_vocab * config.d_model,
+    }
+
+
+def count_parameters(config: ModelConfig) -> int:
+    """All trainable numbers of the model."""
+    return sum(parameters_by_component(config).values())
+
+
+def flops_per_token(config: ModelConfig) -> int:
+    """Floating-point operations of forward and backward for one token.
+
+    6 per weight that takes part in a matrix product (2 forward, 4 backward), and 12·n_layers·n_ctx·d_attention for
+    scores and weighted sums over the whole window, uncut by the mask (the convention of PaLM, arXiv:2204.02311, B).
+    """
+    block = parameters_per_block(config)
+    weights = config.n_layers * (block["attention"] + block["mlp"]) + config.d_vocab * config.d_model
+    return 6 * weights + 12 * config.n_layers * config.n_ctx * config.d_attention
+
+
+def kv_cache_bytes(config: ModelConfig, batch: int = 1, bytes_per_number: int = BYTES_FLOAT32) -> int:
+    """Keys and values of a full context, for every layer."""
+    return 2 * config.n_layers * batch * config.n_ctx * config.kv_heads * config.head_dim * bytes_per_number
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes that a training needs, part by part."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    runtime: int = RUNTIME_BYTES
+
+    @property
+    def total(self) -> int:
+        """All parts together."""
+        return sum(asdict(self).values())
+
+
+def training_memory(config: ModelConfig, micro_batch_size: int, implementation: str = "fused") -> TrainingMemory:
+    """Memory of training in float32 with AdamW (two moments for each weight).
+
+    Activations are the tensors that the backward pass reads again, counted from the implementations: for each token
+    and block the inputs of norms and projections, of the activation function, and where the attention pattern is
+    formed (`einops`, `torch`) the pattern itself; then logits and their gradient.
+    """
+    weights = count_parameters(config) * BYTES_FLOAT32
+    tokens = micro_batch_size * config.n_ctx
+    d_qkv = config.d_attention + 2 * config.kv_heads * config.head_dim
+    per_token = 4 * config.d_model + d_qkv + config.d_attention
+    per_token += config.d_mlp * (4 if config.mlp == "swiglu" else 2)
+    if implementation != "fused":
+        per_token += 3 * config.n_heads * config.n_ctx  # scores, masked scores, pattern
+    numbers = tokens * (config.n_layers * per_token + 2 * config.d_model + 2 * config.d_vocab)
+    return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32)

@@ -1,0 +1,97 @@
+"""Settings describe themselves, and everything wrong with them is said at once."""
+
+import time
+
+import pytest
+
+from config.data_config import DataConfig
+from config.errors import ConfigError
+from config.fields import describe, find_problems, is_active
+from config.model_config import ModelConfig
+from config.run_config import RunConfig
+from config.train_config import TrainConfig
+
+
+@pytest.mark.parametrize("config_class", [ModelConfig, TrainConfig, DataConfig])
+def test_every_setting_says_what_it_does_and_what_is_typical(config_class):
+    for info in describe(config_class).values():
+        assert info.help.endswith(".") and info.title and info.group and info.typical, info.name
+
+
+def test_all_problems_are_reported_at_once_with_the_numbers():
+    values = {"d_model": 128, "n_heads": 3, "n_kv_heads": 2, "n_head": 3, "n_layers": 10**9, "norm": "batchnorm"}
+    found = {problem.field: problem.message for problem in find_problems(ModelConfig, values)}
+    assert found["n_heads"].startswith("d_model 128 is not divisible by n_heads 3: take n_heads ")
+    assert found["n_kv_heads"] == "n_heads 3 is not a multiple of n_kv_heads 2: take one of 1, 3"
+    assert found["n_head"] == "n_head: unknown field; did you mean n_heads?"
+    assert "1,000,000,000 is above 1,024" in found["n_layers"]
+    assert found["norm"] == "norm 'batchnorm' is not one of layernorm, rmsnorm"
+    with pytest.raises(ConfigError) as error:
+        ModelConfig.from_dict(values)
+    assert len(error.value.problems) == 5
+
+
+@pytest.mark.parametrize("changes, field, words", [
+    ({"position": "rope", "d_head": 33}, "d_head", "head width is 33"),
+    ({"position": "rope", "d_model": 36, "n_heads": 4}, "n_heads", "head width is 9"),
+    ({"position": "sinusoidal", "d_model": 33, "n_heads": 1}, "d_model", "even d_model"),
+    ({"dropout": 1.0}, "dropout", "above 0.95"),
+    ({"n_layers": 0}, "n_layers", "below 1"),
+    ({"d_model": True}, "d_model", "must be a whole number, not bool"),
+    ({"d_model": "128"}, "d_model", "must be a whole number, not '128'"),
+    ({"norm_eps": float("inf")}, "norm_eps", "finite"),
+    ({"norm_eps": float("nan")}, "norm_eps", "finite"),
+    ({"norm": None}, "norm", "must be a word"),
+])  # fmt: skip
+def test_impossible_models_are_refused(changes, field, words):
+    (problem,) = find_problems(ModelConfig, changes)
+    assert problem.field == field and words in problem.message
+
+
+def test_a_setting_without_effect_is_known_as_such():
+    info = describe(ModelConfig)["rope_theta"]
+    assert is_active(info, {"position": "rope"}) and not is_active(info, {"position": "alibi"})
+
+
+@pytest.mark.parametrize("changes, field", [
+    ({"batch_size": 12, "grad_accumulation": 5}, "grad_accumulation"),
+    ({"lr": 1e-4, "min_lr": 1e-3}, "min_lr"),
+    ({"max_steps": 10, "warmup_steps": 100}, "warmup_steps"),
+])  # fmt: skip
+def test_impossible_recipes_are_refused(changes, field):
+    assert [problem.field for problem in find_problems(TrainConfig, changes)] == [field]
+
+
+@pytest.mark.parametrize("size", ["1.5", "", "-1", "0", "0.0", "ten", "1e3", "0k", "nan", "9" * 400])
+def test_amounts_of_text_that_make_no_sense_are_refused(size):
+    assert [problem.field for problem in find_problems(DataConfig, {"data_size": size})] == ["data_size"]
+
+
+@pytest.mark.parametrize("size", ["1.0", "0.1", ".5", "50000", "100k", "1m", "2.5M", "all"])
+def test_amounts_of_text_that_people_write_are_taken(size):
+    assert find_problems(DataConfig, {"data_size": size}) == []
+
+
+def test_a_run_config_survives_json_and_leaves_the_vocabulary_open():
+    config = RunConfig(model=ModelConfig(d_vocab=99), preset="gpt2", size="tiny")
+    values = config.to_dict()
+    assert values["model"]["d_vocab"] is None
+    again = RunConfig.from_dict(values)
+    assert again.with_vocabulary(99) == config.model and again.training == config.training
+
+
+def test_a_hostile_run_config_is_refused_in_one_go():
+    values = RunConfig(model=ModelConfig()).to_dict()
+    values["model"] |= {"d_model": 10**5000, "n_layers": 1e400}
+    values |= {"implementation": "cuda", "data": [1], "extra": 1, "preset": 3}
+    started = time.perf_counter()
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_dict(values)
+    assert time.perf_counter() - started < 0.05
+    assert {problem.field for problem in error.value.problems} == {
+        "d_model", "n_layers", "implementation", "data", "extra", "preset",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="not a table"):
+        RunConfig.from_dict([])
+    with pytest.raises(ConfigError, match="format"):
+        RunConfig.from_dict({"format": 99})
