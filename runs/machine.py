@@ -1,0 +1,76 @@
+"""What this machine has: memory and disk that are free, processor, threads, and the versions a run was made with."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+_PACKAGES = ("torch", "numpy", "einops", "safetensors", "tiktoken", "sentencepiece", "streamlit")
+
+
+def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Memory that a new process can take without swapping, container limit included."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        statistics = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no cgroup, or the limit is the word "max"
+        return available
+    # File cache counts as used although the kernel gives it back at once.
+    return max(0, min(available, limit - used + int(statistics.get("inactive_file", 0))))
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """Free bytes on the file system that holds `folder`, which need not be the one of the program."""
+    return shutil.disk_usage(folder).free
+
+
+@functools.cache
+def processor_name() -> str:
+    """The processor as its maker calls it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def processor_threads() -> int:
+    """Hardware threads this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Versions of what computes and stores a run, read from the installed metadata without importing anything."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def describe() -> dict[str, Any]:
+    """The part of origin.json that the machine knows."""
+    return {
+        "versions": package_versions(),
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "processor_threads": processor_threads(),
+        "memory_bytes": int(psutil.virtual_memory().total),
+    }
