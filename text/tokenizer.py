@@ -1,0 +1,260 @@
+"""What every tokenizer can do: text to token ids and back, and to and from a folder.
+
+A tokenizer is a table of byte strings, one for each token id, and a way to choose ids for a text. Decoding needs only
+the table, so it stands once, here; how a text is cut is what the four files beside this one differ in:
+
+    character.py       one token per character of the training text
+    byte_pair.py       pieces learned by byte-pair encoding, from scratch
+    gpt2.py            the 50,257 pieces that GPT-2 was trained with
+    sentence_piece.py  pieces learned by the SentencePiece library
+
+A saved tokenizer is a folder with `tokenizer.json` (SentencePiece: and `sentencepiece.model`): plain data, no pickle.
+"""
+
+import hashlib
+import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+
+import numpy as np
+
+from config.errors import CheckpointError, TextError
+from text.atomic import write_atomically
+from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words
+
+if TYPE_CHECKING:
+    from text.corpus import Corpus
+
+FILE_NAME = "tokenizer.json"
+FORMAT = 1
+MAX_FILE_BYTES = 200_000_000
+CLASSES = {
+    "character": ("text.character", "CharacterTokenizer"),
+    "bpe": ("text.byte_pair", "BytePairTokenizer"),
+    "gpt2": ("text.gpt2", "Gpt2Tokenizer"),
+    "sentencepiece": ("text.sentence_piece", "SentencePieceTokenizer"),
+}
+
+Ids = Sequence[int] | np.ndarray
+
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+
+
+class Tokenizer(ABC):
+    """A table of tokens and the rule that cuts text into them.
+
+    Args:
+        token_bytes: The UTF-8 bytes (often half a character, with byte-level tokenizers) of token 0, 1, 2 ...
+    """
+
+    type: ClassVar[str]
+    """The name in `--tokenizer_type` and in tokenizer.json."""
+
+    def __init__(self, token_bytes: Sequence[bytes]):
+        self.token_bytes = tuple(token_bytes)
+
+    @classmethod
+    @abstractmethod
+    def train(cls, text: str, vocab_size: int) -> Self:
+        """Learn the table from `text`. A tokenizer whose size follows from elsewhere takes no notice of `vocab_size`.
+
+        Raises:
+            TextError: the text does not allow this vocabulary size.
+        """
+
+    @abstractmethod
+    def encode_known(self, text: str) -> np.ndarray:
+        """Token ids of a text in which every character can be encoded, as `self.dtype`.
+
+        Raises:
+            TextError: a character is not in the vocabulary.
+            UnicodeEncodeError: the text has half of a surrogate pair.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What tokenizer.json must hold beside format, type and vocab_size; nothing that changes from save to save."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
+        """Build the tokenizer from what `settings()` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError: the settings do not make a tokenizer.
+        """
+
+    def unknown_characters(self, text: str) -> list[str]:
+        """The characters of `text` that cannot be encoded, each once, in order of appearance."""
+        return list(dict.fromkeys(LONE_SURROGATE.findall(text)))
+
+    def extra_files(self) -> dict[str, bytes]:
+        """Files to store beside tokenizer.json, by name."""
+        return {}
+
+    @property
+    @final
+    def vocab_size(self) -> int:
+        """How many different tokens there are."""
+        return len(self.token_bytes)
+
+    @property
+    @final
+    def dtype(self) -> np.dtype:
+        """The smallest type that token files can store the ids, and one number that is no id, in."""
+        return np.dtype(np.uint16 if self.vocab_size < 2**16 else np.uint32)
+
+    @final
+    def encode_array(self, text: str, *, unknown: Literal["error", "skip"] = "error") -> np.ndarray:
+        """Token ids `[pos]` of `text`, as `self.dtype`.
+
+        Raises:
+            TextError: a character cannot be encoded and `unknown` is "error"; with "skip" it is left out.
+        """
+        if unknown == "skip":
+            text = text.translate({ord(character): None for character in self.unknown_characters(text)})
+        try:
+            return self.encode_known(text)
+        except UnicodeEncodeError:
+            check_surrogates(text, "the text")
+            raise
+
+    @final
+    def encode(self, text: str, *, unknown: Literal["error", "skip"] = "error") -> list[int]:
+        """Token ids of `text` as a list; see `encode_array`."""
+        return self.encode_array(text, unknown=unknown).tolist()
+
+    @final
+    def encode_in_pieces(self, text: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Encode a long text with little memory: how many characters each piece has, and its ids."""
+        for piece in cut_at_words(text):
+            yield len(piece), self.encode_array(piece)
+
+    @final
+    def decode_bytes(self, ids: Ids) -> bytes:
+        """The bytes that `ids` stand for; they may end in the middle of a character.
+
+        Raises:
+            TextError: an id is not in the vocabulary.
+        """
+        numbers = np.asarray(ids, dtype=np.int64).reshape(-1)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= self.vocab_size):
+            wrong = next(int(number) for number in numbers if not 0 <= number < self.vocab_size)
+            raise TextError(f"token {wrong} does not exist: this vocabulary has tokens 0 to {self.vocab_size - 1:,}")
+        return b"".join([self.token_bytes[number] for number in numbers.tolist()])
+
+    @final
+    def decode(self, ids: Ids) -> str:
+        """The text that `ids` stand for; bytes that are no valid UTF-8 become the replacement character U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    @final
+    def token_text(self, token: int) -> str:
+        """One token for the eye: a space as ␣, a line break as ⏎, half a character as \\xe2."""
+        text = self.decode_bytes([token]).decode("utf-8", errors="backslashreplace")
+        return "".join(
+            VISIBLE.get(character) or (character if character.isprintable() else ascii(character)[1:-1])
+            for character in text
+        )
+
+    @final
+    def content_hash(self) -> str:
+        """SHA-256 of everything that decides how text is cut: the same for equal tokenizers, on every machine."""
+        return _hash_record(self._record())
+
+    @final
+    def save(self, folder: str | Path) -> None:
+        """Write the tokenizer into `folder` (made if needed); tokenizer.json last, so that it names complete files."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.extra_files().items():
+            write_atomically(folder / name, content)
+        record = {**self._record(), "content_hash": self.content_hash()}
+        write_atomically(folder / FILE_NAME, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+
+    def _record(self) -> dict[str, Any]:
+        return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **self.settings()}
+
+
+def tokenizer_class(name: str) -> type[Tokenizer]:
+    """The class behind `--tokenizer_type name`; its libraries are imported only now.
+
+    Raises:
+        TextError: there is no such tokenizer.
+    """
+    if name not in CLASSES:
+        raise TextError(f"there is no tokenizer {name[:40]!r}; choose one of {', '.join(CLASSES)}")
+    module, class_name = CLASSES[name]
+    return getattr(importlib.import_module(module), class_name)
+
+
+def train_tokenizer(name: str, text: "str | Corpus", vocab_size: int, *, val_fraction: float = 0.1) -> Tokenizer:
+    """A tokenizer of type `name` for this text.
+
+    `bpe` and `sentencepiece` learn from the training split alone, so that the validation loss stays honest. The
+    character tokenizer takes the characters of the whole text (as nanoGPT does): a letter that only the validation
+    split has must be in the vocabulary, and nothing else is learned from it.
+
+    Args:
+        val_fraction: Share at the end of the text that is kept aside, as in `text.token_file.prepare_tokens`;
+            0 trains on all of it.
+
+    Raises:
+        TextError: no such tokenizer, or the text does not allow this vocabulary size.
+    """
+    from text.corpus import split_index
+
+    cls = tokenizer_class(name)
+    content = text if isinstance(text, str) else text.text
+    if name in ("bpe", "sentencepiece"):
+        content = content[: split_index(content, val_fraction)]
+    return cls.train(content, vocab_size)
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """The tokenizer that `Tokenizer.save` wrote into `folder`, whatever its type.
+
+    Raises:
+        CheckpointError: the folder holds no tokenizer, or one that is damaged.
+    """
+    folder = Path(folder)
+    record = _read_record(folder / FILE_NAME)
+    try:
+        tokenizer = tokenizer_class(record["type"]).from_settings(record, folder)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(f"the tokenizer in {folder} cannot be used: {error}") from error
+    if tokenizer.vocab_size != record["vocab_size"]:
+        raise CheckpointError(
+            f"the tokenizer in {folder} is damaged: it has {tokenizer.vocab_size} tokens, not {record['vocab_size']}"
+        )
+    return tokenizer
+
+
+def _hash_record(record: Mapping[str, Any]) -> str:
+    canonical = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """tokenizer.json, parsed and compared with its hash."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CheckpointError(f"{path} is damaged: it is larger than {MAX_FILE_BYTES:,} bytes")
+        record = json.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} holds no tokenizer: there is no {path.name} in it") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged: it is not JSON ({error})") from error
+    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
+        raise CheckpointError(f"{path} is damaged: it names no tokenizer type")
+    if record.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {record.get('format')!r}; this version reads format {FORMAT}")
+    expected = record.pop("content_hash", None)
+    if _hash_record(record) != expected:
+        raise CheckpointError(f"{path} is damaged: its content does not match its content_hash")
+    return record
