@@ -1,0 +1,16 @@
+"""The linear map y = x Wᵀ + b with its axes named, for the einops implementations of the components that hold one.
+
+`nn.Linear` stores W as [d_out d_in]: row o holds the weights of output o. The implementations `torch` and `fused` call
+the module; here the same product is written out. It reads `weight` and `bias`, so a module that stands in for a
+Linear (an adapter) has to offer both.
+"""
+
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def einsum_linear(linear: nn.Linear, x: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_out"]:
+    """Every output is the sum over the inputs, each times its weight."""
+    y = einsum(x, linear.weight, "batch pos d_in, d_out d_in -> batch pos d_out")
+    return y if linear.bias is None else y + linear.bias

@@ -1,0 +1,136 @@
+"""The whole model: from tokens to the scores of the next token, at every position at once.
+
+    tokens ── token embedding ── (+ positions) ── dropout ── block × n_layers ── final norm ── unembedding ── logits
+
+Papers: GPT-2 (Radford et al. 2019), LLaMA (arXiv:2302.13971), OLMo (arXiv:2402.00838): one shape, other components.
+Shapes: tokens [batch pos] -> logits [batch pos d_vocab]. Logits at position p score token p + 1.
+
+Initial values, the same for every implementation and every device: all matrices and tables normal(0, init_std), the
+two projections of each block that write into the residual stream divided by √(2 · n_layers) (GPT-2, section 2.3: the
+stream is a sum of that many terms and keeps its size), biases 0, gains 1.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from components.attention_mask import AttentionMask, attention_mask, causal
+from components.kv_cache import KVCache
+from components.position import Position
+from components.registry import resolve
+from config.model_config import ModelConfig
+
+WRITES_INTO_STREAM = ("attention.out_proj.weight", "mlp.down_proj.weight")
+
+
+class Transformer(nn.Module):
+    """A decoder-only transformer, put together from the components that its config names.
+
+    Raises:
+        ConfigError: if a component has no such implementation.
+    """
+
+    def __init__(self, config: ModelConfig, implementation: str = "fused") -> None:
+        super().__init__()
+        self.config = config
+        self.implementation = implementation
+        block = resolve("block", "transformer_block", implementation)
+        self.token_embedding = resolve("embedding", "token", implementation)(config)
+        self.positional_embedding: Position = resolve("position", config.position, implementation)(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layers))
+        post_norm = config.norm_placement == "post"  # every block already ends with a norm
+        self.final_norm = nn.Identity() if post_norm else resolve("norm", config.norm, implementation)(config)
+        self.unembedding = resolve("unembedding", "unembedding", implementation)(config)
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        cache: KVCache | None = None,
+        padding_mask: Bool[Tensor, "batch pos"] | None = None,
+    ) -> Float[Tensor, "batch pos d_vocab"]:
+        """Logits for the token after each position.
+
+        With a cache, `tokens` are the new ones only, behind those that the cache holds. `padding_mask` is True for
+        real tokens; padding before the text (to make texts of a batch equally long) changes nothing for the text.
+
+        Raises:
+            ValueError: if the text is longer than n_ctx, or does not fit into the cache.
+        """
+        n_query = tokens.shape[1]
+        offset = self._check_length(tokens, cache)
+        not_padding = padding_mask if cache is None else cache.add_padding(padding_mask, n_query)
+        mask = self._mask(n_query, offset, not_padding, tokens.device)
+
+        x = self.token_embedding(tokens)  # [batch pos d_model]
+        x = self.positional_embedding.embed(x, token_positions(n_query, offset, not_padding, tokens.device))
+        x = self.dropout(x)
+        for index, block in enumerate(self.blocks):
+            x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index))
+        if cache is not None:
+            cache.advance(n_query)
+        return self.unembedding(self.final_norm(x), self.token_embedding.weight)
+
+    def _check_length(self, tokens: Tensor, cache: KVCache | None) -> int:
+        """How many tokens come before the new ones; refuses more than the model can read."""
+        offset = 0 if cache is None else cache.length
+        if cache is not None:
+            cache.check_room(*tokens.shape)
+        if offset + tokens.shape[1] > self.config.n_ctx:
+            raise ValueError(
+                f"{offset + tokens.shape[1]} tokens are more than the model's context n_ctx = {self.config.n_ctx}; "
+                "give it the last part of the text"
+            )
+        return offset
+
+    def _mask(
+        self, n_query: int, offset: int, not_padding: Tensor | None, device: torch.device
+    ) -> AttentionMask | None:
+        """The mask that all blocks share; None where plain causal attention is all there is."""
+        n_key = offset + n_query
+        bias = self.positional_embedding.bias(n_query, n_key)
+        if bias is None and not_padding is None:
+            return None
+        return attention_mask(causal(n_query, n_key, device), not_padding, bias)
+
+
+def token_positions(
+    n_query: int, offset: int, not_padding: Bool[Tensor, "batch key"] | None, device: torch.device
+) -> Int[Tensor, "#batch pos"]:
+    """The position of each new token in its text: its place, or with padding the number of real tokens before it."""
+    if not_padding is None:
+        return torch.arange(offset, offset + n_query, device=device)[None]
+    return (not_padding.cumsum(dim=1) - 1).clamp(min=0)[:, offset:]
+
+
+@torch.no_grad()
+def init_parameters(model: Transformer, generator: torch.Generator) -> None:
+    """Draw all initial values on the CPU, parameter by parameter: equal for every implementation and device."""
+    config = model.config
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta:  # no storage: only shapes are wanted
+            continue
+        if parameter.ndim == 1:
+            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            continue
+        std = config.init_std
+        if config.scale_residual_init and name.endswith(WRITES_INTO_STREAM):
+            std /= (2 * config.n_layers) ** 0.5
+        drawn = torch.empty(parameter.shape, dtype=torch.float32, device="cpu")
+        parameter.copy_(drawn.normal_(0.0, std, generator=generator))
+
+
+def build_model(config: ModelConfig, implementation: str = "fused", *, seed: int | None = None) -> Transformer:
+    """A new model in training mode. The same seed gives the same initial values in every implementation.
+
+    Without a seed the values come from torch's global generator; with one, that generator is left as it was.
+
+    Raises:
+        ConfigError: if the implementation does not exist.
+    """
+    if seed is None:
+        seed = int(torch.randint(2**62, (), device="cpu"))
+    with torch.random.fork_rng(devices=[]):  # nn.Linear draws values of its own, which init_parameters replaces
+        model = Transformer(config, implementation)
+    init_parameters(model, torch.Generator(device="cpu").manual_seed(seed))
+    return model
