@@ -1,0 +1,22 @@
+"""The app: `streamlit run main.py`. Page settings, look and navigation; each screen is one file under pages/."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).parent
+# Order, title, icon and address of every screen. A screen is listed when it works.
+PAGES = (
+    ("pages/home.py", "Home", ":material/home:", ""),
+    ("pages/train_model.py", "Train", ":material/model_training:", "train"),
+    ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
+)
+
+st.set_page_config(page_title="LLM From Scratch", page_icon=":material/layers:", layout="wide")
+st.html(ROOT / "ui" / "style.css")
+pages = [
+    st.Page(file, title=title, icon=icon, url_path=address, default=not address)
+    for file, title, icon, address in PAGES
+    if (ROOT / file).exists()
+]
+st.navigation(pages, position="top").run()

@@ -1,0 +1,115 @@
+"""A form that writes itself: every control, label and help line comes from the fields' own descriptions.
+
+The values live in `st.session_state` under `key(section, field)`, filled before any control is drawn, so they are all
+there whichever tab is open, and survive a change of page.
+"""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from config.data_config import DataConfig
+from config.fields import FieldInfo, Settings, describe, is_active
+from config.model_config import ModelConfig
+from config.train_config import TrainConfig
+
+SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "training": TrainConfig}
+NOT_IN_FORM = {"d_vocab", "text_file"}  # one follows the tokenizer, the other has a panel of its own
+WIDEST_CHOICE = 42  # characters that fit as segments into one row; longer lists become a drop-down
+
+
+def key(section: str, name: str) -> str:
+    """Where a value lives in the session, and the name of its control."""
+    return f"{section}-{name}"
+
+
+def fill_defaults() -> None:
+    """Give every value that the session lacks its default."""
+    for section, config_class in SECTIONS.items():
+        for name, info in describe(config_class).items():
+            st.session_state.setdefault(key(section, name), info.default)
+
+
+def read(section: str) -> dict[str, Any]:
+    """All values of a section as they stand, sound or not."""
+    return {name: st.session_state[key(section, name)] for name in describe(SECTIONS[section])}
+
+
+def write(section: str, values: Mapping[str, Any]) -> None:
+    """Set values from a callback, before their controls are drawn."""
+    for name, value in values.items():
+        st.session_state[key(section, name)] = value
+
+
+def label_of(info: FieldInfo) -> str:
+    """Title with the paper's symbol: Width (d_model)."""
+    return f"{info.title} ({info.symbol})" if info.symbol else info.title
+
+
+def help_of(info: FieldInfo) -> str:
+    """What the setting does, its unit and a typical value, in one line."""
+    unit = f" In {info.unit}." if info.unit else ""
+    return f"{info.help}{unit} Typical: {info.typical}."
+
+
+def step_of(info: FieldInfo) -> int | float:
+    """What one click on + or − adds: about a tenth of the default, a quarter for powers of two."""
+    default = info.default or 0
+    if info.type is int:
+        if default >= 64 and default & (default - 1) == 0:
+            return default // 4
+        return max(1, 10 ** math.floor(math.log10(default or 1)) // 10)
+    return 10.0 ** (math.floor(math.log10(default)) - 1) if default else 0.05
+
+
+def shown(section: str, *, basic: bool) -> list[FieldInfo]:
+    """The fields of a section that belong before (`basic`) or behind "more" and have an effect now."""
+    values = read(section)
+    infos = describe(SECTIONS[section]).values()
+    return [i for i in infos if i.basic == basic and i.name not in NOT_IN_FORM and is_active(i, values)]
+
+
+def draw(section: str, infos: Sequence[FieldInfo], problems: Mapping[tuple[str, str], str], columns: int = 2) -> None:
+    """Controls in a grid, choices in rows of their own, each with its problem below it."""
+    row: list[Any] = []
+    for info in infos:
+        if info.choices:
+            row = []
+            place = st.container()
+        else:
+            if not row:
+                row = list(st.columns(columns, vertical_alignment="top"))
+            place = row.pop(0)
+        with place:
+            control(section, info)
+            show_problem(problems.get((section, info.name)))
+
+
+def control(section: str, info: FieldInfo) -> None:
+    """The control that fits the field's type. Its limits are checked by the config, which says why, not by the widget."""
+    shared: dict[str, Any] = {
+        "label": label_of(info),
+        "key": key(section, info.name),
+        "help": help_of(info),
+        "persist_state": "session",
+    }
+    if info.choices and sum(len(choice) + 2 for choice in info.choices) <= WIDEST_CHOICE:
+        st.segmented_control(options=info.choices, required=True, **shared)
+    elif info.choices:
+        st.selectbox(options=info.choices, **shared)
+    elif info.type is bool:
+        st.toggle(**shared)
+    elif info.type is str:
+        st.text_input(placeholder=info.typical, **shared)
+    else:
+        options: dict[str, Any] = {"value": None, "placeholder": info.typical} if info.optional else {}
+        st.number_input(step=step_of(info), format="%g" if info.type is float else "%d", **options, **shared)
+
+
+def show_problem(message: str | None) -> None:
+    """One sentence in red below a control; drawn as text, whatever is in it."""
+    if message:
+        st.html(f'<p class="problem" role="alert">{html.escape(message)}</p>')
