@@ -194,13 +194,13 @@ def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunS
         return _derive_unspoken(run, locked, launch_age, now)
     status = RunStatus(**stored)
     silence = now - (status.heartbeat or 0.0)
+    if launch_age is not None and launch_age <= GRACE_SECONDS:
+        return _changed(status, "queued", "The worker is being started.")
     if locked:
         if not status.terminal and silence > status.stale_after_seconds:
             return _changed(status, "stalled", f"Nothing heard from the worker for {silence:.0f} seconds.")
         return status
     if launch_age is not None:
-        if launch_age <= GRACE_SECONDS:
-            return _changed(status, "queued", "The worker is being started.")
         return _changed(status, "orphaned", "The worker was started and ended before it said anything; see the log.")
     if status.terminal or (status.state in ("queued", "starting") and silence <= GRACE_SECONDS):
         return status
