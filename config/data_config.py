@@ -63,3 +63,9 @@ class DataConfig(Settings):
         maximum=1_000_000, only_when=("tokenizer_type", ("bpe", "sentencepiece")), basic=True,
     )  # fmt: skip
     """How many different tokens a trained tokenizer learns."""
+
+    @property
+    def expected_vocabulary(self) -> int:
+        """About how many tokens the tokenizer will have, before it has seen the text."""
+        known = {"character": 100, "gpt2": 50_257}
+        return known.get(self.tokenizer_type, self.vocab_size)

@@ -73,9 +73,13 @@ def setting(
     )
 
 
-@cache
-def describe(config_class: type) -> dict[str, FieldInfo]:
+def describe(config_class: type["Settings"]) -> dict[str, FieldInfo]:
     """All settings of a config class by name, in the order they are written."""
+    return _describe(config_class)  # type: ignore[arg-type]  # mypy does not see that classes are hashable
+
+
+@cache
+def _describe(config_class: Any) -> dict[str, FieldInfo]:
     hints = typing.get_type_hints(config_class)
     help_lines = _docstrings_under_fields(config_class)
     described = {}
@@ -133,7 +137,7 @@ def find_problems(config_class: type[Settings], values: Mapping[str, Any]) -> li
 
     `values` may be partial (defaults fill the rest) and may come from anywhere: a form, JSON, a command line.
     """
-    known = describe(config_class)  # type: ignore[arg-type]
+    known = describe(config_class)
     found = [Problem(str(name), _unknown(str(name), known)) for name in values if name not in known]
     found += [
         Problem(name, message)

@@ -2,9 +2,11 @@
 
 from dataclasses import asdict, dataclass
 
+from config.errors import Problem
 from config.model_config import ModelConfig
 
 BYTES_FLOAT32 = 4
+REFUSE_SHARE = 0.9  # of the free memory; above it the system starts to swap or kill
 RUNTIME_BYTES = 300_000_000  # Python with torch loaded, measured on CPU
 
 
@@ -91,3 +93,14 @@ def training_memory(config: ModelConfig, micro_batch_size: int, implementation: 
         per_token += 3 * config.n_heads * config.n_ctx  # scores, masked scores, pattern
     numbers = tokens * (config.n_layers * per_token + 2 * config.d_model + 2 * config.d_vocab)
     return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32)
+
+
+def memory_problem(needed_bytes: int, available_bytes: int) -> Problem | None:
+    """A refusal with the numbers where a training would take more than 90 % of the memory that is free."""
+    if needed_bytes <= REFUSE_SHARE * available_bytes:
+        return None
+    return Problem(
+        "d_model",
+        f"this training needs about {needed_bytes / 1e9:,.1f} GB of memory, {available_bytes / 1e9:,.1f} GB are free:"
+        " take a smaller width, fewer layers, a shorter context, or smaller micro-batches (gradient accumulation)",
+    )

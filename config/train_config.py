@@ -137,6 +137,11 @@ class TrainConfig(Settings):
     )
     """Steps between two checkpoints; the best and the last are kept."""
 
+    keep_checkpoints: int = setting(
+        10, group="Watching", title="Checkpoints to keep", typical="10", minimum=2, maximum=100_000
+    )
+    """Newest checkpoints that stay on the disk; the best one always stays as well."""
+
     sample_prompt: str = setting("", group="Watching", title="Sample prompt", typical="empty: a line break")
     """Text that the model continues at each evaluation, always from the same seed."""
 

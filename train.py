@@ -1,0 +1,169 @@
+"""Start a training, or resume one: python train.py --architecture LLAMA --model_size tiny.
+
+The page runs this same program (`train.py --run DIR`), so a run is the same wherever it was started. Progress goes to
+stderr; the last line on stdout is the run folder. Exit status: 0 done, 2 wrong usage or input, 1 anything else.
+"""
+
+import argparse
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from config.data_config import DataConfig
+from config.demos import DEMOS, load_demo
+from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
+from config.fields import Settings, describe, find_problems
+from config.flags import add_flag, add_settings, given_settings
+from config.model_config import ModelConfig
+from config.presets import SIZES, load_preset, resolve_preset
+from config.run_config import IMPLEMENTATIONS, RunConfig
+from config.sizes import memory_problem, training_memory
+from config.train_config import TrainConfig
+from runs import machine
+from runs.folder import CHECKPOINTS, RunFolder, create_run
+
+EXIT_WRONG_INPUT = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        run = open_or_create(arguments)
+        print(f"run folder {run.path}", file=sys.stderr)
+
+        from training.worker import run_worker  # torch takes two seconds: wrong input is answered before it
+
+        status = run_worker(run)
+        if status == 0 and hasattr(arguments, "demo"):
+            show_sample(run)
+    except (ConfigError, TextError, RunError, CheckpointError) as error:
+        for line in [problem.message for problem in getattr(error, "problems", ())] or [str(error)]:
+            print(f"train.py: {line}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    print(run.path)
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All flags; every field of the configs is one of them."""
+    parser = argparse.ArgumentParser(prog="train.py", description="Train a transformer on a text.", allow_abbrev=False)
+    start = parser.add_argument_group("What to train")
+    add_flag(start, "architecture", metavar="GPT|LLAMA|OLMO", help="Preset to start from. Default GPT.")
+    add_flag(start, "model_size", metavar="|".join(SIZES), help="Sizes to start from. Default small.")
+    add_flag(start, "implementation", choices=IMPLEMENTATIONS, help="How the same model is computed. Default fused.")
+    for flag, choice in (("use_einops", "einops"), ("no_einops", "torch")):
+        help_line = f"Short for --implementation {choice}."
+        add_flag(start, flag, action="store_const", const=choice, help=help_line)
+    add_flag(start, "demo", choices=DEMOS, help="Train and show with nothing to decide: 2 or 15 minutes.")
+    add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
+    place = parser.add_argument_group("Where")
+    add_flag(place, "checkpoints", metavar="DIR", help="Folder of all runs. Default checkpoints.")
+    add_flag(place, "run", metavar="DIR", help="Resume this run, or take over a prepared folder.")
+    add_flag(place, "name", help="What to call the run. Default a friendly name.")
+    add_settings(parser, ModelConfig, without=("d_vocab",))
+    add_settings(parser, DataConfig)
+    add_settings(parser, TrainConfig)
+    return parser
+
+
+def open_or_create(arguments: argparse.Namespace) -> RunFolder:
+    """The run that `--run` names, or a new one from all other flags."""
+    given = vars(arguments)
+    if "run" in given:
+        if others := sorted(set(given) - {"run"}):
+            raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
+        run = RunFolder(Path(given["run"]).resolve())
+        if not run.config_path.exists():
+            raise RunError(f"{given['run']} is not a run folder: there is no config.json in it")
+        return run
+    config = configure(arguments)
+    refuse_what_cannot_work(config)
+    origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
+    return create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
+
+
+def configure(arguments: argparse.Namespace) -> RunConfig:
+    """Preset, then the config file, then the flags: the later wins.
+
+    Raises:
+        ConfigError: all problems of all parts at once.
+    """
+    given = vars(arguments)
+    file = read_config_file(given["config"]) if "config" in given else {}
+    if "demo" in given:
+        base = load_demo(given["demo"])
+    else:
+        preset = resolve_preset(given.get("architecture") or file.get("architecture") or "gpt2")
+        size = given.get("model_size") or file.get("model_size") or "small"
+        base = RunConfig(model=load_preset(preset, size), preset=preset, size=size)
+    chosen = [given[name] for name in ("implementation", "use_einops", "no_einops") if name in given]
+    if len(set(chosen)) > 1:
+        raise ConfigError([Problem("implementation", f"choose one implementation, not {' and '.join(chosen)}")])
+
+    problems: list[Problem] = []
+    parts: dict[str, dict[str, Any]] = {}
+    for name, before in (("model", base.model), ("data", base.data), ("training", base.training)):
+        kind: type[Settings] = type(before)
+        of_file = {key: value for key, value in file.items() if key in describe(kind)}
+        parts[name] = before.to_dict() | of_file | given_settings(arguments, kind)
+        problems += find_problems(kind, parts[name])
+    if problems:
+        raise ConfigError(problems)
+    return RunConfig(
+        model=ModelConfig(**parts["model"]),
+        implementation=(chosen or [file.get("implementation", base.implementation)])[0],
+        data=DataConfig(**parts["data"]),
+        training=TrainConfig(**parts["training"]),
+        preset=base.preset,
+        size=base.size,
+    )
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """Settings of a TOML file: the same names as the flags, flat or in tables of any name.
+
+    Raises:
+        ConfigError: if it cannot be read, or holds a name that is no setting.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([Problem("config", f"{path} cannot be read as TOML: {error}")]) from error
+    flat = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    for table in values.values():
+        flat |= table if isinstance(table, dict) else {}
+    known = {"architecture", "model_size", "implementation"}
+    known = known.union(describe(ModelConfig), describe(DataConfig), describe(TrainConfig)) - {"d_vocab"}
+    if unknown := sorted(set(flat) - known):
+        raise ConfigError([Problem(name, f"{path}: {name} is not a setting") for name in unknown])
+    return flat
+
+
+def refuse_what_cannot_work(config: RunConfig) -> None:
+    """Answer at once, before a run folder exists: a text that cannot be read, a model that does not fit.
+
+    Raises:
+        TextError, ConfigError: with the numbers.
+    """
+    from text.corpus import read_text
+
+    read_text(config.data.text_file, config.data.encoding, config.data.data_size)
+    model = config.with_vocabulary(config.data.expected_vocabulary)
+    micro_batch = config.training.batch_size // config.training.grad_accumulation
+    needed = training_memory(model, micro_batch, config.implementation).total
+    if problem := memory_problem(needed, machine.available_memory_bytes()):
+        raise ConfigError([problem])
+
+
+def show_sample(run: RunFolder) -> None:
+    """What the trained model writes, on stdout."""
+    import json
+
+    lines = run.samples_path.read_text(encoding="utf-8").splitlines()
+    print(json.loads(lines[-1])["text"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

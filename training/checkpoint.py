@@ -1,0 +1,174 @@
+"""Checkpoints: a step of a run on disk, written so that it is either whole or not there, and read back.
+
+The order of a save (RELIABILITY: kill it anywhere and the checkpoint before it still loads): everything goes into a
+temporary folder, each file is forced to disk, the commit record with the sha256 of each comes last, then one rename
+makes the folder visible. Nothing here is ever unpickled.
+"""
+
+import base64
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from components.model import build_model
+from config.errors import CheckpointError, RunError
+from runs.checkpoints import choose, list_checkpoints, prune, write_commit
+from runs.files import read_json, sync_file, sync_folder, write_json
+from runs.folder import RunFolder
+from text.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from training.trainer import Trainer
+
+SPARE = 2  # free space asked for, as a multiple of the checkpoint's own size
+
+
+def save_checkpoint(trainer: "Trainer") -> Path:
+    """Write the trainer's present step as a checkpoint, then prune older ones.
+
+    Raises:
+        RunError: if the disk is too full; nothing has been written then.
+        OSError: if writing fails on the way; the checkpoints before it are untouched.
+    """
+    run, step = trainer.run, trainer.progress.step
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
+    moments = optimizer_tensors(trainer.model, trainer.optimizer)
+    _check_free_space(run.path, sum(t.numel() * t.element_size() for t in (*weights.values(), *moments.values())))
+
+    final = run.step_path(step)
+    temporary = run.path / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file(weights, temporary / "model.safetensors")
+        save_file(moments, temporary / "optimizer.safetensors")
+        write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
+        for file in temporary.iterdir():
+            sync_file(file)
+        write_commit(temporary, step=step, val_loss_nats=_loss_at(trainer, step))
+        if final.exists():  # a step that did not verify and is trained anew
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+        sync_folder(run.path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    prune(run, keep=trainer.settings.keep_checkpoints)
+    return final
+
+
+def load_latest(
+    run: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, Any] | None:
+    """Put the newest checkpoint that verifies into model and optimizer and restore the random state.
+
+    Returns its trainer.json, or None where the run has no checkpoint yet. Half-written folders of killed saves go.
+    """
+    for leftover in run.path.glob(".step_*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    sound = [checkpoint for checkpoint in list_checkpoints(run) if checkpoint.ok]
+    if not sound:
+        return None
+    folder = max(sound, key=lambda checkpoint: checkpoint.step).path
+    model.load_state_dict(_read_tensors(folder / "model.safetensors"), strict=True)
+    restore_optimizer(model, optimizer, _read_tensors(folder / "optimizer.safetensors"))
+    state: dict[str, Any] = read_json(folder / "trainer.json")
+    restore_random_state(state["rng"], device)
+    return state
+
+
+def load_model(path: Path | str, implementation: str | None = None, device: str | torch.device = "cpu") -> nn.Module:
+    """The model of a checkpoint, in evaluation mode, ready to predict.
+
+    Args:
+        path: a run folder (its best checkpoint that verifies), a step folder, or the weights file inside one.
+        implementation: einops, torch or fused; by default the one the run was trained with.
+
+    Raises:
+        CheckpointError: if there is nothing there that verifies and fits its own configuration.
+    """
+    folder = choose(Path(path))
+    run = RunFolder(folder.parent)
+    config = run.read_model_config()
+    model = build_model(config, implementation or run.read_config().implementation)
+    try:
+        model.load_state_dict(_read_tensors(folder / "model.safetensors"), strict=True)
+    except RuntimeError as error:  # load_state_dict names every tensor; a person needs the first
+        first = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{folder} does not fit the configuration of its run: {first}") from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_tokenizer_of(path: Path | str) -> Tokenizer:
+    """The tokenizer of a checkpoint; it travels in the run folder.
+
+    Raises:
+        CheckpointError: if the tokenizer is missing or damaged.
+    """
+    path = Path(path)
+    run = RunFolder(path if (path / "config.json").exists() else choose(path).parent)
+    return load_tokenizer(run.tokenizer_path)
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors: `<parameter>/exp_avg`, `<parameter>/exp_avg_sq`, `<parameter>/step`."""
+    return {
+        f"{name}/{key}": value.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, _, entry = key.rpartition("/")
+        parameter = parameters[name]
+        # Fused AdamW keeps its step counter beside the parameter, on the parameter's device.
+        optimizer.state[parameter][entry] = value.to(parameter.device)
+
+
+def random_state(device: torch.device) -> dict[str, str]:
+    """torch's random generators as text; batches, evaluation and samples have seeds of their own."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
+
+
+def restore_random_state(states: dict[str, str], device: torch.device) -> None:
+    """Put back what `random_state` gave."""
+
+    def tensor(name: str) -> Tensor:
+        return torch.frombuffer(bytearray(base64.b64decode(states[name])), dtype=torch.uint8)
+
+    torch.set_rng_state(tensor("cpu"))
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(tensor("cuda"), device)
+
+
+def _read_tensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} cannot be read as safetensors: {error}") from error
+
+
+def _check_free_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < SPARE * needed:
+        raise RunError(
+            f"the disk has {free / 1e6:,.0f} MB free and a checkpoint of {needed / 1e6:,.0f} MB "
+            f"wants {SPARE} times its size: free some space and resume; the checkpoints so far are whole"
+        )
+
+
+def _loss_at(trainer: "Trainer", step: int) -> float | None:
+    return trainer.progress.val_loss_nats if trainer.progress.evaluated_step == step else None

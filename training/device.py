@@ -1,0 +1,46 @@
+"""Where and in which number format to compute."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from config.errors import ConfigError, Problem
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device meant by `auto`, `cpu`, `cuda` or `mps`.
+
+    Raises:
+        ConfigError: if the device asked for is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if asked == "auto":
+        return torch.device(next(name for name, is_there in present.items() if is_there))
+    if not present[asked]:
+        there = ", ".join(name for name, is_there in present.items() if is_there)
+        raise ConfigError([Problem("device", f"device {asked} is not available here: take {there}, or auto")])
+    return torch.device(asked)
+
+
+def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
+    """The format of matrix products. `auto` is bfloat16 where the hardware multiplies it faster, else float32.
+
+    Raises:
+        ConfigError: for float16 away from CUDA, where there is no loss scaling to keep small gradients alive.
+    """
+    if asked == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        # Without these instructions bfloat16 products are emulated, and slower than float32.
+        fast = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
+        return torch.bfloat16 if fast else torch.float32
+    if asked == "float16" and device.type != "cuda":
+        raise ConfigError([Problem("dtype", f"float16 needs a CUDA device, this is {device.type}: take bfloat16")])
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[asked]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Matrix products in `dtype` inside this context; weights, norms and sums stay in float32."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

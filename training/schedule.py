@@ -1,0 +1,20 @@
+"""The learning rate of each step: a linear warm-up, then a fall to min_lr.
+
+Computed from the step alone, so a resumed run needs no scheduler state. Cosine: Loshchilov & Hutter 2016,
+arXiv:1608.03983, eq. 5 with one cycle.
+"""
+
+import math
+
+from config.train_config import TrainConfig
+
+
+def learning_rate(step: int, config: TrainConfig, max_steps: int) -> float:
+    """The rate of the update that follows `step` finished ones (0 is the first)."""
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)  # 0 to 1
+    if config.schedule == "constant":
+        return config.lr
+    remaining = 1 - progress if config.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return config.min_lr + (config.lr - config.min_lr) * remaining

@@ -1,0 +1,224 @@
+"""One training from its first step to its last: everything that changes while a model learns, and what changes it.
+
+`train` at the end is the loop, on one screen; the methods above it are its words, in the order it speaks them.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from config.errors import RunError
+from config.run_config import RunConfig
+from runs.folder import RunFolder
+from runs.metrics import MetricsWriter
+from text.batches import get_batch
+from training.checkpoint import load_latest, save_checkpoint
+from training.device import autocast, choose_device, choose_dtype
+from training.evaluate import bits_per_byte, next_token_loss, validation_loss
+from training.optimizer import build_optimizer
+from training.prepare import PreparedText
+from training.samples import write_sample
+from training.schedule import learning_rate
+
+
+@dataclass
+class Progress:
+    """How far a run has come: the part of its state that is plain numbers, saved in every checkpoint."""
+
+    step: int = 0  # finished optimizer steps
+    tokens_seen: int = 0
+    elapsed_seconds: float = 0.0  # training alone: evaluation, sampling and saving excluded
+    evaluated_step: int = -1
+    saved_step: int = -1
+    val_loss_nats: float | None = None  # at evaluated_step
+    best_val_loss_nats: float | None = None
+    best_step: int = -1  # the step it belongs to
+
+
+class Trainer:
+    """A model, its optimizer and its data, at some step of a run."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, model: nn.Module, text: PreparedText):
+        """Puts the model on its device, and takes up the newest checkpoint that verifies, if there is one.
+
+        Raises:
+            ConfigError: for a device or number format that this machine does not have.
+        """
+        self.run, self.config, self.settings = run, config, config.training
+        self.text = text
+        self.device = choose_device(self.settings.device)
+        dtype = choose_dtype(self.settings.dtype, self.device)
+        self.dtype_name = str(dtype).removeprefix("torch.")
+        self.precision = autocast(self.device, dtype)
+        self.model = model.to(self.device).train()
+        self.compiled: nn.Module = torch.compile(model) if self.settings.compile else model  # type: ignore[assignment]
+        self.optimizer = build_optimizer(model, self.settings)
+        self.n_ctx = config.model.n_ctx
+        self.max_steps = steps_of(config, text)
+        self.progress = Progress()
+        self.metrics, self.samples = MetricsWriter(run), MetricsWriter(run.samples_path)
+        torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
+        if resumed := load_latest(run, self.model, self.optimizer, self.device):
+            self.progress = Progress(**resumed["progress"])
+        # What an earlier attempt wrote after that checkpoint is about to happen again.
+        self.metrics.truncate(resumed["metrics_bytes"] if resumed else 0)
+        self.samples.truncate(resumed["samples_bytes"] if resumed else 0)
+
+    def update(self) -> None:
+        """One optimizer step on one batch, and its line in the metrics.
+
+        Raises:
+            RunError: if loss or gradient stopped being finite, before anything is changed by it.
+        """
+        started = time.perf_counter()
+        settings, step = self.settings, self.progress.step
+        rate = learning_rate(step, settings, self.max_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        inputs, targets = self.batch(step)
+        loss = torch.zeros((), device=self.device)
+        for some_inputs, some_targets in zip(
+            inputs.chunk(settings.grad_accumulation), targets.chunk(settings.grad_accumulation), strict=True
+        ):
+            with self.precision:
+                part = next_token_loss(self.compiled(some_inputs), some_targets) / settings.grad_accumulation
+            self._check_finite("loss", part.detach(), rate)
+            part.backward()
+            loss += part.detach()
+        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.grad_clip or math.inf)
+        self._check_finite("gradient norm", grad_norm, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._record(loss, grad_norm, rate, inputs.numel(), started)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, `[batch pos]` each: a function of (seed, step) alone, so resume is exact."""
+        inputs, targets = get_batch(
+            self.text.train, step, batch_size=self.settings.batch_size, n_ctx=self.n_ctx, seed=self.settings.seed
+        )
+        return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+
+    def _check_finite(self, what: str, value: Tensor, rate: float) -> None:
+        if not torch.isfinite(value):
+            raise RunError(
+                f"the {what} became {value.item()} at step {self.progress.step + 1} (learning rate {rate:.3g}): "
+                f"resume from the last checkpoint with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
+            )
+
+    def _record(self, loss: Tensor, grad_norm: Tensor, rate: float, tokens: int, started: float) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.tokens_seen += tokens
+        loss_nats = loss.item()  # waits for the device, so the clock below is honest
+        seconds = time.perf_counter() - started
+        progress.elapsed_seconds += seconds
+        self.metrics.write(
+            {
+                "step": progress.step,
+                "tokens_seen": progress.tokens_seen,
+                "elapsed_seconds": round(progress.elapsed_seconds, 4),
+                "train_loss_nats": loss_nats,
+                "learning_rate": rate,
+                "grad_norm": grad_norm.item(),
+                "tokens_per_second": round(tokens / seconds, 1),
+            }
+        )
+
+    def evaluate(self, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Validation loss and a sample of text, at most once for each step."""
+        progress, settings = self.progress, self.settings
+        loss = validation_loss(
+            self.compiled,
+            self.text.val,
+            n_batches=settings.eval_iters,
+            batch_size=settings.batch_size // settings.grad_accumulation,
+            n_ctx=self.n_ctx,
+            seed=settings.seed,
+            precision=self.precision,
+            should_stop=should_stop,
+        )
+        if should_stop():  # cut short: not a number to show or to choose a checkpoint by
+            return
+        progress.evaluated_step, progress.val_loss_nats = progress.step, loss
+        if progress.best_val_loss_nats is None or loss < progress.best_val_loss_nats:
+            progress.best_val_loss_nats, progress.best_step = loss, progress.step
+        bits = bits_per_byte(loss, len(self.text.val), self.text.val_bytes)
+        self.metrics.write({"step": progress.step, "val_loss_nats": loss, "val_bits_per_byte": bits})
+        self.metrics.flush()
+        if settings.sample_tokens:
+            self.samples.write(
+                {"step": progress.step} | write_sample(self.model, self.text.tokenizer, settings, should_stop)
+            )
+            self.samples.flush()
+
+    def save(self) -> None:
+        """A checkpoint of this step; earlier ones that are no longer needed go."""
+        self.progress.saved_step = self.progress.step
+        save_checkpoint(self)
+
+    def state(self) -> dict[str, Any]:
+        """What resume needs beside weights and optimizer, as plain values."""
+        return {
+            "progress": asdict(self.progress),
+            "metrics_bytes": self.metrics.offset(),
+            "samples_bytes": self.samples.offset(),
+            "max_steps": self.max_steps,
+        }
+
+    def summary(self) -> str:
+        """One line about the last evaluation."""
+        progress = self.progress
+        speed = progress.tokens_seen / progress.elapsed_seconds if progress.elapsed_seconds else 0.0
+        return (
+            f"step {progress.evaluated_step:,} of {self.max_steps:,}  validation {progress.val_loss_nats:.4f} nats  "
+            f"best {progress.best_val_loss_nats:.4f}  {speed:,.0f} tokens/s"
+        )
+
+    @property
+    def evaluation_due(self) -> bool:
+        """At step 0, at every interval, and after the last step."""
+        step = self.progress.step
+        return self.progress.evaluated_step != step and (step % self.settings.eval_interval == 0 or self.finished)
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """At every interval, at a new best, and after the last step."""
+        progress = self.progress
+        wanted = (
+            progress.step % self.settings.save_interval == 0 or progress.best_step == progress.step or self.finished
+        )
+        return wanted and progress.step not in (0, progress.saved_step)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self.progress.step >= self.max_steps
+
+
+def steps_of(config: RunConfig, text: PreparedText) -> int:
+    """Optimizer steps of the run: max_steps, or what the asked epochs amount to."""
+    if config.training.epochs is None:
+        return config.training.max_steps
+    tokens_per_step = config.training.batch_size * config.model.n_ctx
+    return max(1, math.ceil(config.training.epochs * len(text.train) / tokens_per_step))
+
+
+def train(trainer: Trainer, attend: Callable[[], bool], should_stop: Callable[[], bool]) -> None:
+    """Train until the last step, or until `attend` says to stop.
+
+    `attend` is called before every step: there the caller reads messages, shows progress, waits while paused, and
+    returns False to stop. `should_stop` is the cheap question that long evaluations ask in between.
+    """
+    while True:
+        if trainer.evaluation_due:
+            trainer.evaluate(should_stop)
+        if trainer.checkpoint_due:
+            trainer.save()
+        if not attend() or trainer.finished:
+            return
+        trainer.update()

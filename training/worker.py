@@ -1,0 +1,173 @@
+"""The life of one worker: take over a run folder, train in it, and leave it in a state that says how it ended.
+
+The protocol with the pages is files only (docs/run_folder.md). Signals and control files only set a flag that every
+long loop reads, so that a stop always ends in a checkpoint.
+"""
+
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from components.model import build_model
+from config.errors import CheckpointError, ConfigError, RunError, TextError
+from runs import control
+from runs.folder import RunFolder
+from runs.lock import RunLock, wait_for_slot
+from runs.state import StateWriter
+from training.figure import write_figure
+from training.prepare import prepare_text
+from training.report import Reporter
+from training.trainer import Trainer, train
+
+EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
+PAUSE_POLL_SECONDS = 0.2
+
+
+class StopRequestedError(Exception):
+    """Somebody asked for a stop before there was anything to save."""
+
+
+class Worker:
+    """One attempt at one run."""
+
+    def __init__(self, run: RunFolder, reporter: Reporter):
+        self.run, self.reporter = run, reporter
+        self.state = StateWriter(run)
+        self.signalled = False
+        self.trainer: Trainer | None = None
+        self._spoken_evaluation = -1
+        self._known_save = -1
+
+    def work(self) -> int:
+        """Queue, prepare, train; the exit status. The caller holds the run's lock."""
+        try:
+            self.state.set("queued")
+            slot = wait_for_slot(self.run.path.parent, self._on_wait, run_id=self.run.id)
+            try:
+                self._train()
+            finally:
+                slot.release()
+            return EXIT_DONE
+        except StopRequestedError:
+            self.state.set("stopped", "Stopped before the first step.")
+            return EXIT_DONE
+        except (ConfigError, TextError, RunError, CheckpointError) as error:
+            return self._fail(str(error), EXIT_WRONG_INPUT)
+        except Exception as error:
+            traceback.print_exc()
+            return self._fail(f"{type(error).__name__}: {error}", EXIT_FAILED)
+
+    def _train(self) -> None:
+        self.state.set("starting")
+        config = self.run.read_config()
+        text = prepare_text(self.run, config, self._beat)
+        model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
+        self._beat()
+        self.trainer = trainer = Trainer(self.run, config, model, text)
+        step = trainer.progress.step
+        self.state.set("running", step=step, max_steps=trainer.max_steps)
+        self.reporter.say(f"training on {trainer.device.type} in {trainer.dtype_name}, from step {step:,}")
+        self.reporter.start_bar(step, trainer.max_steps)
+        try:
+            train(trainer, self._attend, self._should_stop)
+            self._end(trainer)
+        finally:
+            self.reporter.stop_bar()
+            trainer.metrics.flush()
+            write_figure(self.run)
+
+    def _end(self, trainer: Trainer) -> None:
+        step = trainer.progress.step
+        self._note(trainer)
+        if trainer.finished:
+            self.state.set("finished", step=step)
+            self.reporter.say(f"finished at step {step:,}")
+            return
+        self.state.set("stopping", step=step)
+        trainer.save()
+        self._note(trainer)
+        self.state.set("stopped", f"Stopped at step {step:,} and saved.", step=step)
+        self.reporter.say(f"stopped at step {step:,} and saved; resume with: train.py --run {self.run.path}")
+
+    def _attend(self) -> bool:
+        """Between two steps: say where we are, read messages; False to stop."""
+        trainer = self.trainer
+        assert trainer is not None
+        self._note(trainer)
+        self.state.step(trainer.progress.step)
+        self.reporter.step(trainer.progress.step)
+        messages = control.requested(self.run)
+        if "save" in messages:
+            trainer.save()
+            control.clear(self.run, "save")
+        if "pause" in messages and not self._should_stop():
+            self._pause(trainer)
+        return not self._should_stop()
+
+    def _pause(self, trainer: Trainer) -> None:
+        trainer.save()
+        self._note(trainer)
+        self.state.set("paused", step=trainer.progress.step)
+        self.reporter.say(f"paused at step {trainer.progress.step:,}")
+        while "pause" in control.requested(self.run) and not self._should_stop():
+            time.sleep(PAUSE_POLL_SECONDS)
+            self.state.beat()
+        if not self._should_stop():
+            self.state.set("running")
+
+    def _note(self, trainer: Trainer) -> None:
+        """Tell readers of state.json and of the log what is new since the last step."""
+        progress = trainer.progress
+        if progress.evaluated_step > self._spoken_evaluation:
+            self._spoken_evaluation = progress.evaluated_step
+            self.state.update(best_val_loss_nats=progress.best_val_loss_nats)
+            self.reporter.say(trainer.summary())
+        if progress.saved_step > self._known_save:
+            self._known_save = progress.saved_step
+            best = self.run.step_path(progress.best_step).name if progress.best_step > 0 else None
+            self.state.update(last_checkpoint=self.run.step_path(progress.saved_step).name, best_checkpoint=best)
+
+    def _should_stop(self) -> bool:
+        self.state.beat()
+        return self.signalled or "stop" in control.requested(self.run)
+
+    def _beat(self) -> None:
+        if self._should_stop():
+            raise StopRequestedError
+
+    def _on_wait(self, ahead: str | None) -> None:
+        self._beat()
+        self.state.update(queued_behind=ahead)
+
+    def _fail(self, reason: str, status: int) -> int:
+        self.state.set("failed", reason)
+        self.reporter.say(f"failed: {reason}")
+        return status
+
+    def handle_signal(self, number: int, frame: FrameType | None) -> None:
+        """The first SIGINT or SIGTERM asks for a checkpointed stop, the second ends at once."""
+        self.signalled = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def run_worker(run: RunFolder) -> int:
+    """Train the run in this process until it ends; the exit status of the command line.
+
+    Raises:
+        RunError: another process is training it, or it does not exist.
+    """
+    _prefer_to_die_before_the_server()
+    with RunLock(run), Reporter(run) as reporter:
+        worker = Worker(run, reporter)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, worker.handle_signal)
+        return worker.work()
+
+
+def _prefer_to_die_before_the_server() -> None:
+    """When memory runs out, Linux should take the worker, whose work is saved, and not the page's server."""
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("500")
