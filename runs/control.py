@@ -72,6 +72,11 @@ def announce_launch(run: RunFolder, grace_seconds: float) -> None:
     clear_all(run)
 
 
+def withdraw_launch(run: RunFolder) -> None:
+    """Take `announce_launch` back, because the worker could not be started."""
+    (run.control_path / LAUNCHED).unlink(missing_ok=True)
+
+
 def launch_age(run: RunFolder) -> float | None:
     """Seconds since a worker was started that has not spoken yet, or None when there is none."""
     with contextlib.suppress(OSError):

@@ -11,8 +11,9 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from config.errors import RunError
 
@@ -142,7 +143,7 @@ def read_json(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[BufferedReader]:
     """The regular file at `path`, open for reading bytes; symbolic links, pipes and devices are refused.
 
     Raises:

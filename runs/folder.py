@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,22 +14,15 @@ from typing import Any
 from config.errors import ConfigError, RunError
 from config.model_config import ModelConfig
 from config.run_config import RunConfig
-from runs import machine
+from runs import machine, shared_files
 from runs.files import read_json, sync_folder, write_json
-from runs.names import clean_name, clean_note, friendly_name
+from runs.lock import RunLock
+from runs.names import Label, clean_name, clean_note, friendly_name, parse_label
+from runs.state import read_status
 
 CHECKPOINTS = Path("checkpoints")
 # fullmatch and ASCII: `$` would accept a final newline, and \d every digit of Unicode.
 RUN_ID = re.compile(r"\d{14}(-\d{1,6})?", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Label:
-    """The person's words about a run. Text from outside: never drawn as Markdown or HTML."""
-
-    name: str
-    note: str = ""
-    star: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -140,17 +134,9 @@ class RunFolder:
     def read_label(self) -> Label:
         """Name, note and star; a run without a readable label has the name that its id gives it."""
         try:
-            values = read_json(self.label_path)
+            return parse_label(read_json(self.label_path), self.id)
         except RunError:
-            values = None
-        if not isinstance(values, dict):
-            return Label(friendly_name(self.id))
-        name, note = values.get("name"), values.get("note")
-        return Label(
-            name=clean_name(name if isinstance(name, str) else "") or friendly_name(self.id),
-            note=clean_note(note if isinstance(note, str) else ""),
-            star=values.get("star") is True,
-        )
+            return parse_label({}, self.id)
 
     def write_label(self, *, name: str | None = None, note: str | None = None, star: bool | None = None) -> Label:
         """Change what is given and keep the rest; an empty name brings back the friendly one."""
@@ -259,3 +245,22 @@ def find_run(checkpoints: Path, text: str) -> RunFolder:
         meant = ", ".join(f"{run.id} ({names[run]})" for run in found[:5])
         raise RunError(f"{shown!r} means {len(found)} runs: {meant}; write more of the id.")
     return found[0]
+
+
+def delete_run(run: RunFolder) -> None:
+    """Delete `run` for ever, and the token files and uploads that only it named.
+
+    Raises:
+        RunError: a worker has it or is about to; stop it first.
+    """
+    status = read_status(run)
+    if status.live:
+        raise RunError(f"Run {run.id} is {status.state}: stop it before you delete it.")
+    with RunLock(run):  # no worker can come in between
+        named: set[str] = set()
+        with contextlib.suppress(RunError):  # a damaged run must go too; what it named goes when it is an hour old
+            named = shared_files.find_named(run)
+        # Out of sight in one step, so that nobody meets half a run.
+        grave = run.path.rename(run.path.with_name(f".deleted-{run.id}"))
+        shutil.rmtree(grave)
+    shared_files.collect(run.path.parent, list_runs(run.path.parent), freed=named)

@@ -7,8 +7,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from runs.files import open_regular
 
@@ -63,7 +64,7 @@ class LineFollower:
                 on_restart()
         return changed
 
-    def _is_other_file(self, file: BinaryIO) -> bool:
+    def _is_other_file(self, file: BufferedReader) -> bool:
         """Whether what was read before is not in the file any more.
 
         The size alone does not tell: a resume cuts the file and may have written past the old end before anybody
@@ -77,7 +78,7 @@ class LineFollower:
         file.seek(self._offset - len(self._fingerprint))
         return file.read(len(self._fingerprint)) != self._fingerprint
 
-    def _read_groups(self, file: BinaryIO) -> Iterator[list[bytes]]:
+    def _read_groups(self, file: BufferedReader) -> Iterator[list[bytes]]:
         file.seek(self._offset)
         rest = b""
         while chunk := file.read(_CHUNK_BYTES):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
 NAME_LIMIT = 80
 NOTE_LIMIT = 2_000
@@ -34,6 +36,26 @@ wigeon wolf wombat woodcock wren yak zebra
 """
 ADJECTIVES = tuple(_ADJECTIVES.split())
 ANIMALS = tuple(_ANIMALS.split())
+
+
+@dataclass(frozen=True)
+class Label:
+    """The person's words about a run. Text from outside: never drawn as Markdown or HTML."""
+
+    name: str
+    note: str = ""
+    star: bool = False
+
+
+def parse_label(values: Any, run_id: str) -> Label:
+    """What label.json holds, as far as it can be used; a run without a name has the one that its id gives it."""
+    values = values if isinstance(values, dict) else {}
+    name, note = values.get("name"), values.get("note")
+    return Label(
+        name=clean_name(name if isinstance(name, str) else "") or friendly_name(run_id),
+        note=clean_note(note if isinstance(note, str) else ""),
+        star=values.get("star") is True,
+    )
 
 
 def friendly_name(run_id: str, taken: Collection[str] = ()) -> str:

@@ -1,0 +1,113 @@
+"""`python -m runs list|stop|pause|resume|save|delete RUN`: what the pages can do to a run, from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config.errors import RunError
+from runs import control, launch
+from runs.folder import CHECKPOINTS, RunFolder, delete_run, find_run, list_runs
+from runs.names import clean_name
+from runs.state import RunStatus, read_status
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Results on stdout, the rest on stderr. Returns 0 (done), 2 (wrong usage or input) or 1 (anything else)."""
+    options = _make_parser().parse_args(arguments)
+    try:
+        if options.action == "list":
+            _print_list(options.checkpoints)
+            sys.stdout.flush()  # here, so that a closed pipe is noticed inside of the try
+            return 0
+        if options.run is None:
+            raise RunError(f"`{options.action}` needs a run: its id, name, path, or the beginning of its id or name.")
+        run = find_run(options.checkpoints, options.run)
+        name = run.read_label().name
+        print(f"{run.id} ({name}): {ACTIONS[options.action](run)}")
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"{options.action} did not work: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runs", description="List and steer runs.")
+    parser.add_argument("action", choices=("list", *ACTIONS))
+    parser.add_argument("run", nargs="?", help="id, name or path of a run, or the beginning of its id or name")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=CHECKPOINTS, help="folder of the runs (default: %(default)s)"
+    )
+    return parser
+
+
+def _print_list(checkpoints: Path) -> None:
+    runs = list_runs(checkpoints)
+    names = {run.id: run.read_label().name for run in runs}
+    if not runs:
+        print(f"There are no runs in {checkpoints}.", file=sys.stderr)
+    for run in runs:
+        status = read_status(run)
+        steps = f"{status.step}/{status.max_steps or '?'}"
+        line = f"{run.id:<18} {names[run.id]:<24} {status.state:<10} {steps:>15}  {_describe(status, names)}"
+        print(line.rstrip())
+
+
+def _describe(status: RunStatus, names: dict[str, str]) -> str:
+    """What is worth a remark: who is waited for, why it ended, how good it is."""
+    if status.queued_behind and status.state == "queued":
+        return f"queued behind {names.get(status.queued_behind, clean_name(status.queued_behind))}"
+    if status.reason:
+        return clean_name(status.reason)
+    if status.best_val_loss_nats is not None:
+        return f"best validation loss {status.best_val_loss_nats:.4f} nats"
+    return ""
+
+
+def _ask(message: str, answer: str) -> Callable[[RunFolder], str]:
+    def act(run: RunFolder) -> str:
+        status = read_status(run)
+        if not status.live:
+            raise RunError(f"Run {run.id} is {status.state}: there is no worker to ask.")
+        control.request(run, message)
+        return answer
+
+    return act
+
+
+def _resume(run: RunFolder) -> str:
+    if read_status(run).live:
+        if "pause" not in control.requested(run):
+            raise RunError(f"Run {run.id} is {read_status(run).state}, not paused: there is nothing to resume.")
+        control.clear(run, "pause")
+        return "goes on"
+    launch.resume(run)
+    return "started again"
+
+
+def _delete(run: RunFolder) -> str:
+    delete_run(run)
+    return "deleted"
+
+
+ACTIONS: dict[str, Callable[[RunFolder], str]] = {
+    "stop": _ask("stop", "asked to save and stop"),
+    "pause": _ask("pause", "asked to pause"),
+    "resume": _resume,
+    "save": _ask("save", "asked to save"),
+    "delete": _delete,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Token files and uploads lie once beside the runs and are shared by them; here the ones that nobody names go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config.errors import RunError
+from runs.files import read_json
+from runs.state import read_status
+
+if TYPE_CHECKING:
+    from runs.folder import RunFolder
+
+SHARED_FOLDERS = (".tokens", ".uploads")
+# A file that no run names yet may be an upload whose owner is still choosing a model.
+_UNNAMED_LIFETIME_SECONDS = 3_600.0
+
+
+def find_named(run: RunFolder) -> set[str]:
+    """Every name that config.json and data.json of `run` mention, path parts included.
+
+    Raises:
+        RunError: one of the two is there and cannot be read.
+    """
+    names: set[str] = set()
+    for path in (run.config_path, run.data_path):
+        if os.path.lexists(path):
+            for text in _find_strings(read_json(path)):
+                names.update(Path(text).parts)
+    return names
+
+
+def _find_strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _find_strings(item)
+
+
+def collect(checkpoints: Path, runs: Iterable[RunFolder], freed: Collection[str] = ()) -> list[Path]:
+    """Delete the entries of `.tokens` and `.uploads` that none of `runs` names; returns what was deleted.
+
+    An entry that was not `freed` just now must also be an hour old. Nothing is deleted as long as a run cannot be
+    read, or is alive and has not written down yet which token file it uses: it may be reading one at this moment.
+    """
+    named: set[str] = set()
+    for run in runs:
+        try:
+            named |= find_named(run)
+        except RunError:
+            return []
+        if not run.data_path.exists() and read_status(run).live:
+            return []
+    removed = []
+    for folder in (checkpoints / name for name in SHARED_FOLDERS):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            age = time.time() - entry.lstat().st_mtime
+            if entry.name not in named and (entry.name in freed or age > _UNNAMED_LIFETIME_SECONDS):
+                _remove(entry)
+                removed.append(entry)
+    return removed
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
