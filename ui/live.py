@@ -1,0 +1,116 @@
+"""A run on the screen: drawn from its folder alone, once a second while it lives, and then no more.
+
+Everything here also works for a run that another tab, the command line or another day has started.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from config.errors import RunError
+from config.run_config import RunConfig
+from runs.files import read_json
+from runs.folder import RunFolder, open_run
+from runs.state import RunStatus, read_status
+from ui import charts, run_details, run_header, samples
+from ui.charts import View
+from ui.curves import RunReader, read_run
+
+REFRESH_SECONDS = 1.0
+SHOWN_BASELINES = ("uniform_nats", "ngram_2_nats", "ngram_4_nats", "gzip_nats")
+
+
+def live_view(run: RunFolder) -> None:
+    """The whole page of one run."""
+    status = read_status(run)
+    fragment = st.fragment(_draw_live, run_every=REFRESH_SECONDS if status.live else None, key="live")
+    fragment(run, drawn_live=status.live)
+    run_details.draw(run)
+
+
+def _draw_live(run: RunFolder, drawn_live: bool) -> None:
+    status = read_status(run)
+    if drawn_live and not status.live:
+        st.rerun()  # once: the next full run draws the last state, without a timer
+    reader = read_run(run, force=not status.live)
+    config = read_config(run)
+    baselines = read_baselines(run)
+    run_header.draw_title(run, status, config)
+    run_header.draw_message(status, names_of(run, status))
+    run_header.draw_progress(status, reader)
+    run_header.draw_numbers(reader, baselines)
+    view = _choose_view()
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        draw_charts(run, reader, view, baselines, config)
+    with right:
+        st.markdown("**What it writes**")
+        losses = {row.get("step", -1): row["val_loss_nats"] for row in reader.metrics.evaluations}
+        samples.draw(reader.samples.samples, losses, height=charts.HEIGHT + charts.SMALL_HEIGHT)
+    run_details.draw_log(run, open_at_first=status.state in ("failed", "orphaned"))
+
+
+def draw_charts(
+    run: RunFolder, reader: RunReader, view: View, baselines: Mapping[str, float], config: RunConfig | None
+) -> None:
+    """The loss, large, and under it what explains it."""
+    curves = reader.curves(view.x, view.smoothing)
+    color = charts.run_color(run.id, view.theme)
+    figure = charts.loss_figure(curves, color, view, {k: v for k, v in baselines.items() if k in SHOWN_BASELINES})
+    st.plotly_chart(figure, key="loss", config=charts.CONFIG, alt=charts.describe_loss(curves))
+    clip = config.training.grad_clip if config else 0.0
+    small = (
+        ("learning_rate", charts.rate_figure(curves, view), "Learning rate over the run."),
+        ("grad_norm", charts.gradient_figure(curves, view, clip), "Norm of the gradient over the run."),
+        ("speed", charts.speed_figure(curves, view), "Tokens per second over the run."),
+    )
+    for place, (key, chart, alt) in zip(st.columns(len(small)), small, strict=True):
+        place.plotly_chart(chart, key=key, config=charts.CONFIG, alt=alt)
+
+
+def _choose_view() -> View:
+    """How to look at the curves; kept for the session, the same for every run."""
+    with st.container(horizontal=True, horizontal_alignment="right"), st.popover("View", icon=":material/tune:", key="view"):
+        x = st.segmented_control(
+            "Horizontal axis", list(charts.X_TITLES), default="step", required=True, key="view_x", persist_state="session"
+        )
+        smoothing = st.slider(
+            "Smoothing", 0.0, 0.99, 0.9, 0.01, key="view_smoothing", persist_state="session",
+            help="Share of the old average that each step keeps: 0 draws every step as it is, 0.9 averages about ten.",
+        )  # fmt: skip
+        log = st.toggle("Logarithmic loss", key="view_log", persist_state="session")
+    return View(x=x or "step", log=log, smoothing=smoothing, theme=theme())
+
+
+def theme() -> str:
+    """light or dark, as the browser shows it."""
+    return st.context.theme.type or "light"
+
+
+def read_config(run: RunFolder) -> RunConfig | None:
+    """The saved configuration; None where it cannot be read (`read_status` says so in words)."""
+    try:
+        return run.read_config()
+    except RunError:
+        return None
+
+
+def read_baselines(run: RunFolder) -> dict[str, float]:
+    """Losses to beat by name; empty until the worker has computed them."""
+    try:
+        values: Any = read_json(run.baselines_path)
+    except RunError:
+        return {}
+    known = values.items() if isinstance(values, dict) else ()
+    return {name: value for name, value in known if isinstance(value, float) and name.endswith("_nats")}
+
+
+def names_of(run: RunFolder, status: RunStatus) -> dict[str, str]:
+    """The name of the run that this one waits for."""
+    if not status.queued_behind:
+        return {}
+    try:
+        return {status.queued_behind: open_run(run.path.parent, status.queued_behind).read_label().name}
+    except RunError:
+        return {}

@@ -1,0 +1,66 @@
+"""Numbers and names in the form a person reads: few digits, units, and nothing that Markdown would interpret."""
+
+import math
+import re
+
+DASH = "–"
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+# Backslashes stop Markdown; Streamlit's own :colour[…], :material/…: and bare web addresses are found after that, in
+# the finished text, so an invisible space after their first character has to break them.
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$^=&\"'])")
+DIRECTIVE = re.compile(r":(?=\S)|(?<=www)\.|@")
+
+
+def literal(text: str) -> str:
+    """A text that any Streamlit label shows exactly as it is: no Markdown, colour, icon, link or formula in it."""
+    one_line = " ".join(text.split())
+    return DIRECTIVE.sub(lambda found: found.group() + "\u200b", MARKDOWN.sub(r"\\\1", one_line))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """At most `digits` significant digits: 1.906, 24,300, 0.0003."""
+    if value is None:
+        return DASH
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    rounded = round(value, decimals)
+    if 0 < abs(rounded) < 1e-4:
+        return f"{rounded:.{min(digits - 1, 2)}g}"
+    if decimals <= 0:
+        return f"{int(rounded):,}"
+    return f"{rounded:,.{decimals}f}"
+
+
+def count(value: float) -> str:
+    """A size in words: 3.2 M, 412 k, 96."""
+    for limit, unit in ((1e9, " B"), (1e6, " M"), (1e4, " k")):
+        if abs(value) >= limit:
+            scaled = value / (limit if limit != 1e4 else 1e3)
+            return f"{scaled:.3g}{unit}" if scaled < 1_000 else f"{scaled:,.0f}{unit}"
+    return f"{value:,.0f}"
+
+
+def file_size(size_bytes: float) -> str:
+    """Bytes in words: 812 B, 1.1 MB."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size_bytes >= limit:
+            return f"{size_bytes / limit:.3g} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """A time span in two units at most: 41 s, 1 min 40 s, 2 h 5 min."""
+    whole = max(0, round(seconds))
+    if whole < MINUTE:
+        return f"{whole} s"
+    if whole < HOUR:
+        return f"{whole // MINUTE} min {whole % MINUTE} s" if whole % MINUTE else f"{whole // MINUTE} min"
+    if whole < DAY:
+        minutes = whole % HOUR // MINUTE
+        return f"{whole // HOUR} h {minutes} min" if minutes else f"{whole // HOUR} h"
+    hours = whole % DAY // HOUR
+    return f"{whole // DAY} d {hours} h" if hours else f"{whole // DAY} d"
