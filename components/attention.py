@@ -20,12 +20,12 @@ look at nothing gets zeros (components/attention_mask.py). Dropout acts on the p
 
 from abc import ABC, abstractmethod
 
-import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.attention_kernels import attend_in_one_kernel, attend_written_out, written_out_is_faster
 from components.attention_mask import AttentionMask, causal_mask
 from components.kv_cache import LayerCache
 from components.linear import einsum_linear
@@ -33,8 +33,6 @@ from components.position import Position
 from config.model_config import ModelConfig
 
 Stream = Float[Tensor, "batch pos d_model"]
-Queries = Float[Tensor, "batch head query d_head"]
-Keys = Float[Tensor, "batch kv_head key d_head"]
 
 
 class Attention(nn.Module, ABC):
@@ -126,42 +124,6 @@ class AttentionFused(Attention):
         attend = attend_written_out if written_out else attend_in_one_kernel
         mixed = attend(query, key, value, mask, self.dropout if self.training else 0.0)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_query, -1))
-
-
-def written_out_is_faster(query: Queries) -> bool:
-    """On the CPU in bfloat16 with gradients, two matrix products and a softmax beat the kernel.
-
-    Measured on torch 2.13, a training step of 4 layers, d_model 128, context 64, batch 12, bfloat16 autocast: kernel
-    1.20 x the speed of nanoGPT, written out 1.57-1.72 x (with 6 layers, d_model 384, context 256: 1.73 and 2.00 x).
-    The kernel's backward takes 12.7 ms of a 30 ms step, the same work written out 3.5 ms. In float32 they are equal.
-    """
-    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad
-
-
-def attend_in_one_kernel(query: Queries, key: Keys, value: Keys, mask: AttentionMask | None, dropout: float) -> Queries:
-    """softmax(q kᵀ / √d_head + mask) v by the device's best kernel."""
-    mixed = F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=None if mask is None else mask.added.to(query.dtype),
-        dropout_p=dropout,
-        is_causal=mask is None and query.shape[2] > 1,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
-    return mixed if mask is None else mask.silence_blind(mixed)
-
-
-def attend_written_out(query: Queries, key: Keys, value: Keys, mask: AttentionMask | None, dropout: float) -> Queries:
-    """The same in three steps, the scale on the queries because there are fewer of them than of scores."""
-    group = query.shape[1] // key.shape[1]
-    if group > 1:
-        key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    if mask is not None:
-        scores = scores + mask.added.to(scores.dtype)
-    mixed = F.dropout(scores.softmax(dim=-1), dropout) @ value
-    return mixed if mask is None else mask.silence_blind(mixed)
 
 
 VARIANTS = {"einops": AttentionEinops, "torch": AttentionTorch, "fused": AttentionFused}

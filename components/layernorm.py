@@ -3,7 +3,7 @@
     y = (x − μ) / √(σ² + ε) · γ + β        μ, σ² over d_model, one pair for each token
 
 Paper: Ba, Kiros & Hinton 2016, arXiv:1607.06450, section 3, equation 4 (there over the units of a layer).
-Shapes: [batch pos d_model] -> [batch pos d_model]; γ = weight [d_model], β = bias [d_model] (none with norm_bias=False).
+Shapes: [batch pos d_model] -> [batch pos d_model]; γ = weight [d_model], β = bias [d_model], or none (norm_bias).
 
 What departs from the paper, as everywhere in practice: ε stands inside the square root, so that a constant vector
 gives β and never divides by zero. σ² is the biased variance (divided by d_model, not by d_model − 1).

@@ -36,7 +36,9 @@ class Transformer(nn.Module):
         self.implementation = implementation
         block = resolve("block", "transformer_block", implementation)
         self.token_embedding = resolve("embedding", "token", implementation)(config)
-        self.positional_embedding: Position = resolve("position", config.position, implementation)(config)
+        position = resolve("position", config.position, implementation)(config)
+        assert isinstance(position, Position)
+        self.positional_embedding = position
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layers))
         post_norm = config.norm_placement == "post"  # every block already ends with a norm
