@@ -12,7 +12,8 @@ PAGES = (
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
 )
 
-st.set_page_config(page_title="LLM From Scratch", page_icon=":material/layers:", layout="wide")
+# The icon is a file of ours: Streamlit would fetch a :material/…: one from another site.
+st.set_page_config(page_title="LLM From Scratch", page_icon=str(ROOT / "ui" / "icon.svg"), layout="wide")
 st.html(ROOT / "ui" / "style.css")
 pages = [
     st.Page(file, title=title, icon=icon, url_path=address, default=not address)

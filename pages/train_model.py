@@ -2,34 +2,87 @@
 
 import streamlit as st
 
-from ui import form, preset_buttons, readiness
-from ui.setup import check
+from config.errors import RunError
+from runs import folder
+from ui import architecture, builder, code_panel, examples, form, numbers_panel, preset_buttons, readiness, text_panel
 
-if "run" in st.query_params:
-    from runs.folder import CHECKPOINTS, open_run
+PANELS = ("Drawing", "Code", "Numbers")
+
+
+def show_run(run_id: str) -> None:
+    """The run that the address names."""
     from ui import live
 
-    live.live_view(open_run(CHECKPOINTS, st.query_params["run"]))
-    st.stop()
+    try:
+        run = folder.open_run(folder.CHECKPOINTS, run_id)
+    except RunError as error:
+        st.title("No such run", anchor=False)
+        st.text(str(error))
+        st.page_link("pages/train_model.py", label="Build a model", icon=":material/arrow_back:")
+        return
+    live.live_view(run)
 
-preset_buttons.fill_defaults()
-st.title("Build a model", anchor=False)
-preset_buttons.draw()
-setup = check(
-    form.read("model"),
-    form.read("data"),
-    form.read("training"),
-    implementation=st.session_state["implementation"],
-    preset=st.session_state["preset"],
-    size=st.session_state["size"],
-)
-left, right = st.columns([5, 7], gap="medium")
-with left:
-    tabs = st.tabs(["Architecture", "Text", "Training"])
-    for tab, section in zip(tabs, ("model", "data", "training"), strict=True):
-        with tab:
-            form.draw(section, form.shown(section, basic=True), setup.problems)
-            with st.expander("More"):
-                form.draw(section, form.shown(section, basic=False), setup.problems)
-with right:
-    readiness.draw(setup)
+
+def show_form() -> None:
+    """The model on the left, what it means on the right."""
+    preset_buttons.fill_defaults()
+    title, tries = st.columns([4, 8], vertical_alignment="center")
+    title.title("Build a model", anchor=False)
+    with tries:
+        examples.draw()
+    preset_buttons.draw()
+    build = builder.gather()
+    with st.container(key="build"):
+        left, right = st.columns([5, 8], gap="large")
+    with left:
+        show_tabs(build)
+    with right:
+        show_panels(build)
+        readiness.draw(build)
+
+
+def show_tabs(build: builder.Build) -> None:
+    """Architecture, Text and Training: few controls first, the rest behind "More"."""
+    tabs = st.tabs(["Architecture", "Text", "Training"], key="form-tab", on_change="rerun")
+    with tabs[0]:
+        form.draw("model", form.shown("model", basic=True, group="Components"), build.problems)
+        form.draw("model", form.shown("model", basic=True, group="Size"), build.problems)
+        form.draw_more("model", build.problems, first=preset_buttons.draw_implementation)
+    with tabs[1]:
+        if tabs[1].open:
+            text_panel.draw(build)
+    with tabs[2]:
+        form.draw("training", form.shown("training", basic=True), build.problems)
+        form.draw_more("training", build.problems)
+
+
+def show_panels(build: builder.Build) -> None:
+    """The same model as a picture, as source and as numbers."""
+    tabs = st.tabs(list(PANELS), key="panel-tab", on_change="rerun")
+    with tabs[0]:
+        marked = preset_buttons.changed_slots()
+        architecture.show(build.model, key="drawing", marked=marked, stale=build.stale, on_part=open_source)
+    with tabs[1]:
+        if tabs[1].open:
+            code_panel.draw(build.model)
+    with tabs[2]:
+        if tabs[2].open:
+            training = form.read("training")
+            parts = training["grad_accumulation"] or 1
+            numbers_panel.draw(
+                build.model, max(1, (training["batch_size"] or 1) // parts), st.session_state["implementation"]
+            )
+
+
+def open_source() -> None:
+    """A part of the drawing was clicked: show how it is written."""
+    slot = (st.session_state["drawing"].get("part") or "").partition("/")[0]
+    if slot:
+        st.session_state["code-slot"] = slot
+        st.session_state["panel-tab"] = "Code"
+
+
+if "run" in st.query_params:
+    show_run(st.query_params["run"])
+else:
+    show_form()

@@ -6,7 +6,7 @@ there whichever tab is open, and survive a change of page.
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -65,11 +65,24 @@ def step_of(info: FieldInfo) -> int | float:
     return 10.0 ** (math.floor(math.log10(default)) - 1) if default else 0.05
 
 
-def shown(section: str, *, basic: bool) -> list[FieldInfo]:
-    """The fields of a section that belong before (`basic`) or behind "more" and have an effect now."""
+def shown(section: str, *, basic: bool, group: str = "") -> list[FieldInfo]:
+    """The fields of a section that belong before (`basic`) or behind "More" and have an effect now."""
     values = read(section)
     infos = describe(SECTIONS[section]).values()
-    return [i for i in infos if i.basic == basic and i.name not in NOT_IN_FORM and is_active(i, values)]
+    active = [info for info in infos if info.name not in NOT_IN_FORM and is_active(info, values)]
+    return [info for info in active if info.basic == basic and group in ("", info.group)]
+
+
+def draw_more(section: str, problems: Mapping[tuple[str, str], str], first: Callable[[], None] | None = None) -> None:
+    """Everything that is not basic, by group, behind one click; open by itself when a problem is in it."""
+    infos = shown(section, basic=False)
+    troubled = any((section, info.name) in problems for info in infos)
+    with st.expander("More", expanded=troubled, key=f"more-{section}"):
+        if first:
+            first()
+        for group in dict.fromkeys(info.group for info in infos):
+            st.caption(group)
+            draw(section, [info for info in infos if info.group == group], problems)
 
 
 def draw(section: str, infos: Sequence[FieldInfo], problems: Mapping[tuple[str, str], str], columns: int = 2) -> None:
@@ -89,7 +102,7 @@ def draw(section: str, infos: Sequence[FieldInfo], problems: Mapping[tuple[str, 
 
 
 def control(section: str, info: FieldInfo) -> None:
-    """The control that fits the field's type. Its limits are checked by the config, which says why, not by the widget."""
+    """The control that fits the field's type. Limits are checked by the config, which says why, not by the widget."""
     shared: dict[str, Any] = {
         "label": label_of(info),
         "key": key(section, info.name),

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from config.fields import describe
-from config.model_config import ModelConfig
+from config.catalog import IMPLEMENTATIONS
 from config.presets import PRESET_NAMES, SIZES, load_preset, preset_info, size_fields
 from ui import form, setup
 
@@ -31,6 +30,45 @@ def apply_size() -> None:
     form.write("model", size_fields(st.session_state["size"]))
 
 
+SLOTS = {
+    "position": "position",
+    "rope_theta": "position",
+    "norm": "norm",
+    "norm_placement": "norm",
+    "norm_eps": "norm",
+    "norm_bias": "norm",
+    "mlp": "mlp",
+    "d_mlp": "mlp",
+    "gelu_form": "mlp",
+    "mlp_bias": "mlp",
+    "n_heads": "attention",
+    "n_kv_heads": "attention",
+    "d_head": "attention",
+    "qkv_bias": "attention",
+    "attention_out_bias": "attention",
+    "tie_embeddings": "unembedding",
+}  # which part of the drawing a field belongs to; the width belongs to all
+
+
+def changed_slots() -> set[str]:
+    """The parts of the drawing that are no longer what the preset says."""
+    changed = setup.changes(form.read("model"), st.session_state["preset"], st.session_state["size"])
+    return {SLOTS[name] for name in changed if name in SLOTS}
+
+
+def draw_implementation() -> None:
+    """How the same model is computed; changes no number, only the speed and what there is to read."""
+    st.segmented_control(
+        "Implementation",
+        IMPLEMENTATIONS,
+        key="implementation",
+        required=True,
+        persist_state="session",
+        help="How the same model is computed: written out with einops, with plain torch, or with fused kernels. "
+        "Parameters and results are the same. Typical: fused.",
+    )
+
+
 def draw() -> None:
     """The cards, the sizes and the chip that says what departs from the preset."""
     with st.container(key="presets"):
@@ -44,6 +82,7 @@ def draw() -> None:
                 on_click=apply_preset,
                 args=(name, st.session_state["size"]),
                 width="stretch",
+                wrap=True,
             )
     with st.container(horizontal=True, vertical_alignment="center", key="size-row"):
         st.segmented_control(
@@ -66,6 +105,5 @@ def draw_changes() -> None:
     if not changed:
         st.caption(info.note, width="stretch")
         return
-    assert changed.keys() <= describe(ModelConfig).keys()
     st.badge(f"{info.title}, modified: {setup.changes_in_words(changed)}", color="primary", icon=":material/tune:")
     st.button("Reset", key="reset", type="tertiary", icon=":material/undo:", on_click=apply_preset, args=(preset, size))

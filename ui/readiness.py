@@ -1,25 +1,68 @@
 """Ready: what Start will do, in numbers, and the button."""
 
+import html
+
 import streamlit as st
 
-from ui.setup import TABS, Setup
+from config.errors import ConfigError, RunError
+from config.run_config import RunConfig
+from runs import folder, launch
+from ui import plan
+from ui.builder import Build
+from ui.command import equivalent_command
+from ui.setup import TABS
 
 
-def draw(setup: Setup) -> None:
+def draw(build: Build) -> None:
     """The card beside the form."""
     with st.container(border=True, key="ready"):
-        for (section, _), message in setup.problems.items():
-            st.text(f"{TABS[section]}: {message}")
-        if st.button("Start training", type="primary", key="start", disabled=setup.config is None):
-            start(setup)
+        if build.config and build.plan:
+            draw_numbers(build, build.plan)
+        else:
+            draw_problems(build)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                "Start training", type="primary", icon=":material/play_arrow:", key="start",
+                disabled=build.config is None, on_click=start, args=(build.config, ),
+            )  # fmt: skip
+            if build.config:
+                with st.popover("As a command", icon=":material/terminal:", type="tertiary"):
+                    st.caption("The same training from a terminal:")
+                    st.code(equivalent_command(build.config), language="bash")
+        if problem := st.session_state.pop("start-problem", None):
+            st.error(problem)
 
 
-def start(setup: Setup) -> None:
-    """Make the run's folder, start its worker, and show it."""
-    from runs import folder, launch
+def draw_numbers(build: Build, reckoned: plan.Plan) -> None:
+    """Size, text and passes in one line; time, memory and steps in the next."""
+    tokens = build.tokens.train_tokens + build.tokens.val_tokens
+    st.markdown(f"**{plan.headline(reckoned, build.text.bytes, tokens, build.tokens.exact)}**")
+    st.caption(plan.costs(reckoned, build.measured))
+    if reckoned.memory_share > plan.WARN_SHARE:
+        st.warning(
+            f"This takes {reckoned.memory_share:.0%} of the memory that is free now. Close other programs, or take "
+            "smaller micro-batches (Training, gradient accumulation).",
+            icon=":material/memory:",
+        )
 
-    assert setup.config is not None
-    run = folder.create_run(folder.CHECKPOINTS, setup.config, {"launcher": "page"})
-    launch.launch(run)
+
+def draw_problems(build: Build) -> None:
+    """Everything that stands in the way, with the tab where it can be mended."""
+    number = len(build.problems)
+    st.markdown(f"**{number} thing{'s' if number != 1 else ''} to mend before this can train**")
+    items = "".join(
+        f"<li><b>{TABS[section]}</b> {html.escape(message)}</li>" for (section, _), message in build.problems.items()
+    )
+    st.html(f'<ul class="problems">{items}</ul>')
+
+
+def start(config: RunConfig) -> None:
+    """Make the run's folder, start its worker, and show the run; nothing here waits for the training."""
+    origin = {"launcher": "page", "command": equivalent_command(config), "seed": config.training.seed}
+    try:
+        run = folder.create_run(folder.CHECKPOINTS, config, origin)
+        launch.launch(run)
+    except (ConfigError, RunError, OSError) as error:
+        st.session_state["start-problem"] = f"The training could not be started: {error}"
+        return
     st.query_params["run"] = run.id
-    st.rerun()

@@ -1,0 +1,118 @@
+"""Everything the set-up page shows, gathered once per click: the form checked, the text counted, the plan reckoned."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from config.data_config import DataConfig
+from config.errors import RunError
+from config.model_config import ModelConfig
+from config.presets import load_preset
+from config.run_config import RunConfig
+from config.sizes import flops_per_token, memory_problem
+from runs import folder, machine
+from ui import engines, form
+from ui.curves import read_run
+from ui.engines import TextFacts, TokenFacts
+from ui.plan import FLOPS_PER_THREAD, Plan, make_plan
+from ui.setup import Setup, check
+
+RUNS_ASKED = 5  # the latest ones, for how fast this machine is
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the form stands for now."""
+
+    problems: dict[tuple[str, str], str]
+    config: RunConfig | None  # None while there are problems
+    model: ModelConfig  # with the tokenizer's vocabulary; the last sound one while the form has problems
+    stale: bool  # whether `model` is not what the form says
+    text: TextFacts
+    tokens: TokenFacts
+    plan: Plan | None
+    measured: bool  # whether the plan's time comes from a run on this machine
+
+
+def gather() -> Build:
+    """Read the session's form and judge it."""
+    model_values, data = form.read("model"), form.read("data")
+    setup = check(
+        model_values,
+        data,
+        form.read("training"),
+        implementation=st.session_state["implementation"],
+        preset=st.session_state["preset"],
+        size=st.session_state["size"],
+    )
+    problems = dict(setup.problems)
+    text, tokens = look_at_text(data, setup)
+    if problem := text.problem:
+        problems["data", "text_file"] = problem
+    if problem := tokens.problem:
+        problems["data", "tokenizer_type"] = problem
+    n_ctx = model_values["n_ctx"]
+    if tokens.train_tokens and ("model", "n_ctx") not in problems and (problem := too_short(tokens, n_ctx)):
+        problems["model", "n_ctx"] = problem
+    stale = any(section == "model" for section, _ in setup.problems)
+    model = st.session_state.get("last-model") or load_preset(st.session_state["preset"], st.session_state["size"])
+    if not stale:
+        vocabulary = tokens.d_vocab or expected_vocabulary(data)
+        model = ModelConfig(**model_values | {"d_vocab": vocabulary})
+        st.session_state["last-model"] = model
+    plan, measured = None, False
+    if setup.config and not stale and tokens.train_tokens:
+        speed, measured = machine_speed()
+        plan = make_plan(setup.config, model, tokens.train_tokens, machine.available_memory_bytes(), speed)
+        if found := memory_problem(plan.memory_bytes, plan.available_bytes):
+            problems["model", found.field] = found.message
+    return Build(problems, None if problems else setup.config, model, stale, text, tokens, plan, measured)
+
+
+def look_at_text(data: dict[str, Any], setup: Setup) -> tuple[TextFacts, TokenFacts]:
+    """What the text is and how many tokens it has; empty where the form says nothing sound about it."""
+    if any(section == "data" for section, _ in setup.problems):
+        return TextFacts(), TokenFacts()
+    path = data["text_file"]
+    stamp = engines.file_stamp(path)
+    text = engines.text_facts(path, stamp, data["encoding"], data["data_size"])
+    if text.problem:
+        return text, TokenFacts()
+    return text, engines.token_facts(
+        path, stamp, data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
+        data["val_fraction"],
+    )  # fmt: skip
+
+
+def too_short(tokens: TokenFacts, n_ctx: int) -> str:
+    """Why a text is too short for a context, or nothing."""
+    for name, count in (("training", tokens.train_tokens), ("validation", tokens.val_tokens)):
+        if count < n_ctx + 1:
+            return (
+                f"the {name} part of the text has {count:,} tokens, but a context of {n_ctx:,} needs at least "
+                f"{n_ctx + 1:,}: take a longer text or a shorter context"
+            )
+    return ""
+
+
+def expected_vocabulary(data: dict[str, Any]) -> int:
+    """The vocabulary before the text was looked at; that of the defaults while the form is not sound."""
+    try:
+        return DataConfig(**data).expected_vocabulary
+    except ValueError:
+        return DataConfig().expected_vocabulary
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def machine_speed() -> tuple[float, bool]:
+    """Floating-point operations per second of training here, and whether a run has measured them."""
+    for run in folder.list_runs(folder.CHECKPOINTS)[:RUNS_ASKED]:
+        try:
+            model = run.read_model_config()
+        except RunError:
+            continue
+        speed = read_run(run).metrics.last().get("tokens_per_second")
+        if speed:
+            return speed * flops_per_token(model), True
+    return machine.processor_threads() * FLOPS_PER_THREAD, False

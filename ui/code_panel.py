@@ -1,0 +1,48 @@
+"""The Code panel: the source of exactly the chosen components, in the three ways it is written."""
+
+import streamlit as st
+
+from config.catalog import IMPLEMENTATIONS, entry
+from config.model_config import ModelConfig
+from ui.sources import Source, chosen_components, read_source
+
+HEIGHT = 380
+SAYS = {
+    "einops": "says what happens, axis by axis",
+    "torch": "the same with plain tensor operations",
+    "fused": "the same with fused kernels: what trains by default",
+}
+
+
+def draw(config: ModelConfig) -> None:
+    """One component at a time; all three implementations on request."""
+    chosen = chosen_components(config)
+    slot = st.pills(
+        "Part", list(chosen), key="code-slot", default="attention", required=True, label_visibility="collapsed",
+        format_func=lambda slot: entry(slot, chosen[slot]).title.split(" (")[0], persist_state="session",
+    ) or "attention"  # fmt: skip
+    source = read_source(slot, chosen.get(slot, "attention"))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        kind = st.segmented_control(
+            "Implementation", IMPLEMENTATIONS, key="code-kind", default="einops", required=True,
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+        if st.button("Side by side", key="side-by-side", icon=":material/view_column:", type="tertiary"):
+            compare(source)
+    st.code(source.implementations[kind or "einops"], language="python", height=HEIGHT)
+    st.caption(f"{source.about.file} · {source.about.paper}")
+    with st.expander("Parameters, formula and paper: shared by all three", key="code-shared"):
+        st.code(source.explanation, language=None, wrap_lines=True)
+        st.code(source.base, language="python")
+
+
+@st.dialog("Three ways to write it", width="large")
+def compare(source: Source) -> None:
+    """The three implementations beside each other, over the whole width."""
+    st.markdown(f"**{source.about.title}** · {source.about.summary}")
+    for column, kind in zip(st.columns(3), IMPLEMENTATIONS, strict=True):
+        with column:
+            st.markdown(f"**{kind}**")
+            st.caption(SAYS[kind])
+            st.code(source.implementations[kind], language="python", height=480)
+    st.caption(f"Same parameters, same results, tested for outputs and gradients. {source.about.file}")

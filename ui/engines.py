@@ -1,0 +1,222 @@
+"""The only door from a page to what computes: every function here is cached, and imports its engine when called.
+
+A function that can fail for a reason the person can mend returns that reason as a sentence, so that it is cached, too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui.sampler_form import SamplerSettings
+from ui.writing import Writing
+
+MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
+PREVIEW_TOKENS = 56
+
+# --- set-up: the text and its tokens, before a run exists ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What a text is, before it is cut into tokens; `problem` says why it is not one."""
+
+    name: str = ""
+    characters: int = 0
+    bytes: int = 0
+    different: int = 0  # characters
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """How many tokens a text has with a tokenizer; `problem` says why it cannot be cut so."""
+
+    d_vocab: int = 0
+    train_tokens: int = 0
+    val_tokens: int = 0
+    exact: bool = True  # False: reckoned from the beginning of a long text
+    problem: str = ""
+
+
+def file_stamp(path: str) -> tuple[int, int]:
+    """Changes when the file does: what caches are keyed by beside the path."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):  # ValueError: a zero byte in the path
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def text_facts(path: str, stamp: tuple[int, int], encoding: str, data_size: str) -> TextFacts:
+    """Read a text as the worker will, and say what it is."""
+    from config.errors import TextError
+    from text.corpus import read_text
+
+    try:
+        corpus = read_text(path, encoding, data_size)
+    except TextError as error:
+        return TextFacts(problem=str(error))
+    return TextFacts(corpus.name, len(corpus.text), corpus.bytes, len(set(corpus.text)), corpus.notes)
+
+
+@st.cache_data(max_entries=16, show_spinner="Cutting the text into tokens …")
+def token_facts(
+    path: str, stamp: tuple[int, int], encoding: str, data_size: str, tokenizer_type: str, vocab_size: int, share: float
+) -> TokenFacts:
+    """Train the tokenizer on this text and count the tokens of both splits."""
+    from config.errors import TextError
+
+    try:
+        tokenizer, train, val, characters = _tokenized(
+            path, stamp, encoding, data_size, tokenizer_type, vocab_size, share
+        )
+    except TextError as error:
+        return TokenFacts(problem=str(error))
+    scale = max(1.0, characters / MOST_CHARACTERS)
+    return TokenFacts(tokenizer.vocab_size, round(len(train) * scale), round(len(val) * scale), scale == 1.0)
+
+
+def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, rows: int) -> list[list[dict[str, Any]]]:
+    """The first sequences that the run will see, as rows of tokens: input, target, input, target …
+
+    Raises:
+        TextError: the text cannot be read or cut, or is shorter than the context.
+    """
+    from text.batches import window_starts
+
+    path = data["text_file"]
+    tokenizer, train, _, _ = _tokenized(
+        path, file_stamp(path), data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
+        data["val_fraction"],
+    )  # fmt: skip
+    starts = window_starts(len(train), 0, batch_size=min(batch_size, rows), n_ctx=n_ctx, seed=seed)
+    shown = min(n_ctx, PREVIEW_TOKENS)
+    found = []
+    for start in starts.tolist():
+        for shift in (0, 1):
+            ids = train[start + shift : start + shift + shown].tolist()
+            found.append([_as_token(tokenizer, token, position) for position, token in enumerate(ids)])
+    return found
+
+
+@st.cache_resource(max_entries=3, show_spinner="Cutting the text into tokens …")
+def _tokenized(
+    path: str, stamp: tuple[int, int], encoding: str, data_size: str, tokenizer_type: str, vocab_size: int, share: float
+) -> tuple[Any, Any, Any, int]:
+    """Tokenizer, token ids of both splits, and how many characters the whole text has."""
+    from text.corpus import read_text, split_index
+    from text.tokenizer import train_tokenizer
+
+    corpus = read_text(path, encoding, data_size)
+    part = corpus.text[:MOST_CHARACTERS]
+    tokenizer = train_tokenizer(tokenizer_type, part, vocab_size, val_fraction=share)
+    border = split_index(part, share)
+    return tokenizer, tokenizer.encode_array(part[:border]), tokenizer.encode_array(part[border:]), len(corpus.text)
+
+
+def _as_token(tokenizer: Any, token: int, position: int) -> dict[str, Any]:
+    text = tokenizer.token_text(token)
+    return {"text": text, "id": token, "tooltip": f"{text}\ntoken {token:,} at position {position}"}
+
+
+# --- generation: a checkpoint that writes ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PromptFacts:
+    """A prompt as the model will see it."""
+
+    line: str  # tokens and window, in words
+    problem: str = ""  # characters the tokenizer has never seen
+
+
+def checkpoint_stamp(path: str) -> str:
+    """Changes when the content of a checkpoint does: its commit record holds the hash of every file."""
+    import hashlib
+
+    from config.errors import CheckpointError
+
+    try:
+        return hashlib.sha256(Path(path, "commit.json").read_bytes()).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {Path(path).name} is gone: {error.strerror}") from error
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def warm_up() -> None:
+    """Import torch beside the page that will need it: two seconds that nobody waits for."""
+    import importlib
+    import threading
+
+    threading.Thread(target=importlib.import_module, args=("training.checkpoint",), daemon=True).start()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model …")
+def _model(path: str, stamp: str) -> Any:
+    """One model for all sessions: it is only read. Everything that changes while writing belongs to the writer."""
+    import os
+
+    import torch
+
+    from training.checkpoint import load_model
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # a training on this machine needs the others
+    return load_model(path)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _tokenizer_of(run_path: str, stamp: str) -> Any:
+    from text.tokenizer import load_tokenizer
+
+    return load_tokenizer(Path(run_path, "tokenizer"))
+
+
+def check_prompt(path: str, stamp: str, prompt: str) -> PromptFacts:
+    """Count the prompt's tokens against the window, and name what the tokenizer cannot encode.
+
+    Raises:
+        CheckpointError: the tokenizer of the run is missing or damaged.
+        RunError: its configuration cannot be read.
+    """
+    from runs.folder import RunFolder
+
+    folder = Path(path).parent
+    tokenizer = _tokenizer_of(str(folder), stamp)
+    n_ctx = RunFolder(folder).read_model_config().n_ctx
+    count = len(tokenizer.encode_array(prompt, unknown="skip"))
+    line = f"{count:,} tokens · the model sees {n_ctx:,} at once"
+    if count > n_ctx:
+        line = f"{count:,} tokens · the model sees only the last {n_ctx:,} of them"
+    unknown = tokenizer.unknown_characters(prompt)
+    if not unknown:
+        return PromptFacts(line)
+    shown = " ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
+    return PromptFacts(line, f"This run's tokenizer has never seen {shown} and leaves it out of the prompt.")
+
+
+def write(path: str, stamp: str, prompt: str, settings: SamplerSettings) -> Writing:
+    """Start to continue a prompt with the weights of a checkpoint; an empty prompt is a line break.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+        ConfigError: the settings cannot.
+    """
+    from generation.generate import generate
+    from generation.samplers import build_samplers
+
+    model, tokenizer = _model(path, stamp), _tokenizer_of(str(Path(path).parent), stamp)
+    samplers = build_samplers(settings.temperature, settings.top_k, settings.top_p, settings.greedy)
+    start = tokenizer.encode(prompt or "\n", unknown="skip") or [0]
+
+    def steps() -> Iterator[tuple[int, float]]:
+        return generate(
+            model, start, max_new_tokens=settings.max_new_tokens, samplers=samplers, seed=settings.seed,
+            vocab_size=tokenizer.vocab_size,
+        )  # fmt: skip
+
+    return Writing(steps, lambda token: tokenizer.decode_bytes([token]))

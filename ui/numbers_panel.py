@@ -1,0 +1,67 @@
+"""The Numbers panel: where the parameters, the work and the memory of a model are."""
+
+import html
+from collections.abc import Mapping
+
+import streamlit as st
+
+from config.model_config import ModelConfig
+from config.sizes import (
+    count_parameters,
+    flops_per_token,
+    kv_cache_bytes,
+    parameters_by_component,
+    training_memory,
+)
+from ui.words import count, file_size
+
+TITLES = {
+    "token_embedding": "Token embedding",
+    "positional_embedding": "Learned positions",
+    "attention": "Attention",
+    "mlp": "MLP",
+    "norms": "Norms",
+    "unembedding": "Unembedding",
+    "weights": "Weights",
+    "gradients": "Gradients",
+    "optimizer": "AdamW's two averages",
+    "activations": "Activations of one micro-batch",
+    "runtime": "Python and torch",
+}
+
+
+def draw(config: ModelConfig, micro_batch: int, implementation: str) -> None:
+    """Two tables with bars, and three single numbers."""
+    memory = training_memory(config, micro_batch, implementation)
+    parts = {name: getattr(memory, name) for name in ("weights", "gradients", "optimizer", "activations", "runtime")}
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.html(table("Parameters", parameters_by_component(config), count(count_parameters(config)), count))
+    with right:
+        st.html(table("Memory while training", parts, file_size(memory.total), file_size))
+    singles = {
+        "Work per token, forward and backward": f"{count(flops_per_token(config))}FLOP",
+        "KV cache of a full context": file_size(kv_cache_bytes(config)),
+        "Vocabulary": f"{config.d_vocab:,} tokens",
+    }
+    st.html(definitions(singles))
+
+
+def table(title: str, values: Mapping[str, int], total: str, in_words: object) -> str:
+    """Rows of name, amount and share, largest share as the longest bar; what is absent is left out."""
+    assert callable(in_words)
+    whole = max(1, sum(values.values()))
+    rows = "".join(
+        f"<tr><td>{html.escape(TITLES[name])}</td><td class='amount'>{in_words(value)}</td>"
+        f"<td class='bar'><div style='width:{100 * value / whole:.1f}%'></div></td></tr>"
+        for name, value in values.items()
+        if value
+    )
+    head = f"<tr><th>{html.escape(title)}</th><th class='amount'>{html.escape(total)}</th><th class='bar'></th></tr>"
+    return f"<table class='numbers'>{head}{rows}</table>"
+
+
+def definitions(values: Mapping[str, str]) -> str:
+    """Names and single numbers in a row."""
+    items = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in values.items())
+    return f"<dl class='numbers'>{items}</dl>"
