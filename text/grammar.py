@@ -108,8 +108,9 @@ def _split_choices(text: str) -> list[str]:
 class Teller:
     """Draws text from a grammar with one source of chance.
 
-    Every symbol is a bag: its forms come in a shuffled order and none returns before all have had their turn, which keeps
-    the text from repeating itself. `bound` holds what slots must say now (names, the lost ring); it wins over the grammar.
+    Every symbol is a bag: its forms come in a shuffled order and none returns before all have had their turn, which
+    keeps the text from repeating itself. `bound` holds what slots must say now (names, the lost ring); it wins over
+    the grammar.
     """
 
     def __init__(self, grammar: Grammar, random: Callable[[], float]) -> None:

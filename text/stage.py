@@ -13,6 +13,7 @@ A script is a list of steps (see text/grammar.py for where they are written):
     go script                            continue with one of the scripts of that name
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from text.grammar import Grammar, Teller, fix_articles
@@ -20,10 +21,10 @@ from text.grammar import Grammar, Teller, fix_articles
 LETTERS = "ABCDEF"
 # he or she, and the words that go with it
 WORDS = {
-    True: {"he": "he", "him": "him", "his": "his", "He": "He", "His": "His", "man": "man", "boy": "boy", "own": "his own",
-           "self": "himself", "ruler": "king", "sir": "sir"},
+    True: {"he": "he", "him": "him", "his": "his", "He": "He", "His": "His", "man": "man", "boy": "boy",
+           "own": "his own", "self": "himself", "ruler": "king"},
     False: {"he": "she", "him": "her", "his": "her", "He": "She", "His": "Her", "man": "woman", "boy": "girl",
-            "own": "her own", "self": "herself", "ruler": "queen", "sir": "madam"},
+            "own": "her own", "self": "herself", "ruler": "queen"},
 }  # fmt: skip
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
@@ -69,10 +70,12 @@ class Piece:
 class Stage(Teller):
     """Plays scripts; every performance is a new piece with its own people and town."""
 
-    def __init__(self, grammar: Grammar, random) -> None:  # noqa: ANN001
+    def __init__(self, grammar: Grammar, random: Callable[[], float]) -> None:
+        """`random` gives floats in [0, 1): the only source of chance."""
         super().__init__(grammar, random)
         self.piece = Piece("none")
-        self._speaker = ""
+        self._speaker = ""  # whose speech is the last block
+        self._chatted = False  # an exchange has just ended
         self._month = 0
         self._day = 0
 
@@ -106,7 +109,9 @@ class Stage(Teller):
 
     def _new_person(self, role: str, title: str) -> Person:
         male = self.chance(0.5)
-        name = self.expand("name_m" if male else "name_f")
+        taken = {person.name for person in self.piece.cast.values()}
+        while (name := self.expand("name_m" if male else "name_f")) in taken:
+            pass
         fond = self.expand("fond")
         cue = call = name
         if title:
@@ -115,8 +120,11 @@ class Stage(Teller):
         if not role or role in self.forms:
             role = self.expand(role or "role")
         role = WORDS[male]["ruler"] if role == "ruler" else role.replace("_", " ")
+        if title:
+            role = call
         first = self.chance(0.5)
         self.bound["me"] = name
+        self.bound["me.role"] = role
         habit = self.expand("oath" if first else "tag")
         return Person(name, cue, call, role, male, "" if fond == "-" else fond + " ", habit, first)
 
@@ -156,16 +164,17 @@ class Stage(Teller):
             you = self.piece.cast[hearer]
             fond = me.fond if you.cue == you.name and self.chance(0.5) else ""
             self.bound["you"] = fond + you.call
-            self.bound["you.sir"] = WORDS[you.male]["sir"]
+            self.bound["you.role"] = you.role
         self.bound["me"] = me.name
         text = self.expand(symbol)
         if self.chance(0.14):
             text = f"{me.habit} {text}" if me.habit_first else f"{text} {me.habit}"
         if self._speaker == speaker:
-            self.piece.blocks[-1] += " " + text
+            turning = self.expand("turning") + " " if self._chatted else ""
+            self.piece.blocks[-1] += f" {turning}{text}"
         else:
             self.piece.blocks.append(f"{me.cue}:\n{text}")
-        self._speaker = speaker
+        self._speaker, self._chatted = speaker, False
         self.piece.spoke.add(speaker)
 
     def _do_chat(self, *arguments: str) -> None:
@@ -174,6 +183,7 @@ class Stage(Teller):
         pair = (first, second)
         for number, turn in enumerate(self.script(name)):
             self._do_say(pair[number % 2], pair[1 - number % 2], turn)
+        self._chatted = True
         self.forget()
 
     def _two_others(self) -> tuple[str, str]:
@@ -199,8 +209,12 @@ class Stage(Teller):
         if self._day >= 28:
             self._month, self._day = self._month + 1, self._day - 27
         self.bound["me"], self.bound["you"] = me.name, you.name
+        self.bound["HERE"] = self.bound["TOWN" if writer == "A" else "OTHER"]
+        # what the weather does must suit the date
+        season = ("winter", "spring", "summer", "autumn")[(self._month + 1) % 12 // 3]
+        self.bound["weather_line"] = self.expand(f"{season}_line")
         self.bound["DAY"] = f"{self.expand('ordinals').split(' ')[self._day]} of {MONTHS[self._month % 12]}"
-        self.piece.blocks.append(f"{self.expand('dateline')}\n\n{self.expand('salutation')}")
+        self.piece.blocks += [self.expand("dateline"), self.expand("salutation")]
 
     def _do_sign(self) -> None:
         self.piece.blocks.append(f"{self.expand('closing')}\n{self.bound['me']}")

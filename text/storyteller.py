@@ -2,9 +2,9 @@
 
     python -m text.storyteller --megabytes 1 --seed 1 --out training.txt
 
-writes the committed training.txt bit for bit, on any machine and Python: the only source of chance is `Random.random()`,
-whose sequence Python promises to keep. The words are in text/story_grammar/, the machinery in text/grammar.py
-and text/stage.py.
+writes the committed training.txt bit for bit, on any machine and Python: the only source of chance is
+`Random.random()`, whose sequence Python promises to keep. The words are in text/story_grammar/, the machinery in
+text/grammar.py and text/stage.py.
 """
 
 import argparse
