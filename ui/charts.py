@@ -46,7 +46,7 @@ def run_color(run_id: str, theme: str = "light") -> str:
 
 def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, float] | None = None) -> go.Figure:
     """Train loss raw (faint) and smoothed (bold), validation loss with its points, baselines as thin labelled lines."""
-    figure = _figure("Loss", "nats per token", HEIGHT, view)
+    figure = _figure("", HEIGHT, view)
     if curves.smoothed is None:
         figure.add_trace(_line(curves.train, color, 1.5, "train"))
     else:
@@ -60,32 +60,34 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         _add_level(figure, nats, baseline_title(name), QUIET, view.log)
     figure.update_layout(
         hovermode="x unified", showlegend=True,
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 13}},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left", "font": {"size": 13}},
     )  # fmt: skip
-    return figure
+    return figure.update_yaxes(type="log", dtick="D2") if view.log else figure
 
 
 def rate_figure(curves: Curves, view: View) -> go.Figure:
     """The learning rate: warm-up, then decay."""
-    figure = _figure("Learning rate", "", SMALL_HEIGHT, view)
+    figure = _figure("Learning rate", SMALL_HEIGHT, view)
     figure.add_trace(_line(curves.learning_rate, QUIET, 1.5, "learning rate"))
     return figure.update_yaxes(rangemode="tozero", exponentformat="e", nticks=4)
 
 
 def gradient_figure(curves: Curves, view: View, clip: float) -> go.Figure:
     """The gradient's norm before clipping, and the length that clipping leaves."""
-    figure = _figure("Gradient norm", "", SMALL_HEIGHT, view)
-    figure.add_trace(_line(curves.grad_norm, QUIET, 1.5, "gradient norm"))
+    color = WARNING[view.theme]
+    note = f" <span style='font-weight:400;color:{color}'>longer than {clip:g} is clipped</span>" if clip else ""
+    figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view)
+    figure.add_trace(_line(curves.grad_norm, QUIET, 1, "gradient norm"))
     if clip:
-        _add_level(figure, clip, f"clipped to {clip:g}", WARNING[view.theme], view.log)
-    return figure.update_yaxes(nticks=4) if view.log else figure.update_yaxes(rangemode="tozero", nticks=4)
+        figure.add_hline(y=clip, line={"color": color, "width": 1.5, "dash": "dot"})
+    return figure.update_yaxes(rangemode="tozero", nticks=4)
 
 
 def speed_figure(curves: Curves, view: View) -> go.Figure:
     """Tokens trained on in each second."""
-    figure = _figure("Tokens per second", "", SMALL_HEIGHT, view)
+    figure = _figure("Tokens per second", SMALL_HEIGHT, view)
     figure.add_trace(_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s"))
-    return figure.update_yaxes(type="linear", rangemode="tozero", nticks=4)
+    return figure.update_yaxes(rangemode="tozero", nticks=4)
 
 
 def baseline_title(key: str) -> str:
@@ -106,20 +108,16 @@ def describe_loss(curves: Curves) -> str:
     return f"{text}; last validation loss {number(curves.validation[1][-1], 3)}." if curves.validation[1] else text + "."
 
 
-def _figure(title: str, unit: str, height: int, view: View) -> go.Figure:
-    heading = f"<b>{title}</b>" + (f"  <span style='font-size:12px'>{unit}</span>" if unit else "")
+def _figure(title: str, height: int, view: View) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
-        title={"text": heading, "font": {"size": 14}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
-        height=height, margin={"l": 0, "r": 8, "t": 40, "b": 0}, hovermode="x", showlegend=False,
+        title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
+        height=height, margin={"l": 0, "r": 8, "t": 32, "b": 0}, hovermode="x", showlegend=False,
         uirevision=f"{view.x} {view.log}",  # a zoom that the person made survives the next second
     )  # fmt: skip
     figure.update_xaxes(title={"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8}, rangemode="tozero")
     if view.x == "tokens":
         figure.update_xaxes(tickformat="~s")
-    figure.update_yaxes(type="log" if view.log and title != "Learning rate" else "linear", automargin=True)
-    if view.log:
-        figure.update_yaxes(dtick="D2")
     return figure
 
 

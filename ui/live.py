@@ -23,6 +23,7 @@ SHOWN_BASELINES = ("uniform_nats", "ngram_2_nats", "ngram_4_nats", "gzip_nats")
 
 def live_view(run: RunFolder) -> None:
     """The whole page of one run."""
+    st.set_page_config(page_title=f"{run.read_label().name} · Train")
     status = read_status(run)
     fragment = st.fragment(_draw_live, run_every=REFRESH_SECONDS if status.live else None, key="live")
     fragment(run, drawn_live=status.live)
@@ -40,12 +41,16 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     run_header.draw_message(status, names_of(run, status))
     run_header.draw_progress(status, reader)
     run_header.draw_numbers(reader, baselines)
-    view = _choose_view()
     left, right = st.columns([2, 1], gap="medium")
     with left:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Loss** in nats per token")
+            st.space("stretch")
+            view = _choose_view()
         draw_charts(run, reader, view, baselines, config)
     with right:
-        st.markdown("**What it writes**")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**What it writes**", help="The same prompt and the same seed at every evaluation: only the model changes.")
         losses = {row.get("step", -1): row["val_loss_nats"] for row in reader.metrics.evaluations}
         samples.draw(reader.samples.samples, losses, height=charts.HEIGHT + charts.SMALL_HEIGHT)
     run_details.draw_log(run, open_at_first=status.state in ("failed", "orphaned"))
@@ -71,7 +76,7 @@ def draw_charts(
 
 def _choose_view() -> View:
     """How to look at the curves; kept for the session, the same for every run."""
-    with st.container(horizontal=True, horizontal_alignment="right"), st.popover("View", icon=":material/tune:", key="view"):
+    with st.popover("View", icon=":material/tune:", key="view", type="tertiary"):
         x = st.segmented_control(
             "Horizontal axis", list(charts.X_TITLES), default="step", required=True, key="view_x", persist_state="session"
         )

@@ -53,7 +53,9 @@ def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
     if status.resumable:
         _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
     if status.last_checkpoint:
-        st.page_link("pages/generate_text.py", label="Generate text", icon=":material/edit_note:", query_params={"run": run.id})
+        kind = "primary" if status.state == "finished" else "secondary"
+        if st.button("Generate text", icon=":material/edit_note:", key="run_generate", type=kind):
+            st.switch_page("pages/generate_text.py", query_params={"run": run.id})
 
 
 def _button(label: str, icon: str, action: Callable[[], object], *, primary: bool = False, disabled: bool = False) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from ui.words import number
+
 NEWEST, OLDER = 8, 16  # texts that are drawn: the newest ones, and a thinning selection back to the first
 
 
@@ -33,7 +35,7 @@ def draw(samples: Sequence[dict[str, Any]], losses: dict[float, float], height: 
         for index in chosen:
             sample = samples[index]
             step = sample.get("step", 0)
-            loss = f" · validation {losses[step]:.4g}" if step in losses else ""
+            loss = f" · validation {number(losses[step])}" if step in losses else ""
             st.caption(f"step {step:,.0f}{loss}")
             st.code(f"{sample.get('prompt', '')}{sample.get('text', '')}".strip("\n") or " ", language=None, wrap_lines=True)
         if len(chosen) < len(samples):

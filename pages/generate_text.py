@@ -1,0 +1,27 @@
+"""Generate: a run, a checkpoint, a prompt, and the text it continues."""
+
+import streamlit as st
+
+from ui import engines, run_picker, sampler_form, writing_desk
+
+runs = run_picker.runs_with_checkpoints()
+st.title("Generate text", anchor=False)
+if not runs:
+    with st.container(border=True, key="no_runs"):
+        st.markdown("#### Nothing to generate from yet")
+        st.text("A run can write as soon as it has saved its first checkpoint. A tiny model needs about a minute.")
+        if st.button("Train a tiny model", icon=":material/model_training:", type="primary"):
+            st.switch_page("pages/train_model.py")
+    st.stop()
+
+engines.warm_up()
+left, right = st.columns([1, 2], gap="large")
+with left:
+    run = run_picker.pick_run(runs)
+    checkpoint = run_picker.pick_checkpoint(run)
+    settings = sampler_form.draw()
+    if checkpoint:
+        run_picker.draw_card(run, checkpoint)
+with right:
+    writing_desk.draw(run, checkpoint, settings)
+st.set_page_config(page_title=f"{run.read_label().name} · Generate")

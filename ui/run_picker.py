@@ -1,0 +1,117 @@
+"""Choosing a run and one of its checkpoints, with a card that says what was chosen."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from config.errors import RunError
+from config.run_config import RunConfig
+from config.sizes import count_parameters
+from runs.checkpoints import CheckpointInfo, list_checkpoints
+from runs.folder import CHECKPOINTS, RunFolder, list_runs, open_run
+from ui.curves import read_run
+from ui.run_header import best_evaluation, model_title
+from ui.words import count, literal, number
+
+THUMBNAIL_POINTS = 60
+
+
+def runs_with_checkpoints() -> list[RunFolder]:
+    """Runs that something can be generated from, newest first; their checkpoints may still be damaged."""
+    return [run for run in list_runs(CHECKPOINTS) if next(run.path.glob("step_*"), None)]
+
+
+def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
+    """A list of runs; the address (`?run=…`) names the chosen one and chooses it when the page is opened."""
+    ids = [run.id for run in runs]
+    asked = st.query_params.get("run")
+    if asked in ids and st.session_state.get("picked_from_address") != asked:
+        st.session_state["generate_run"] = st.session_state["picked_from_address"] = asked
+    elif asked is not None and asked not in ids:
+        st.warning(literal(why_not(asked)), icon=":material/link_off:")
+    if st.session_state.get("generate_run") not in ids:
+        st.session_state["generate_run"] = ids[0]
+    titles = {run.id: _run_line(run) for run in runs}
+    picked = st.selectbox("Run", ids, format_func=titles.__getitem__, key="generate_run", persist_state="session")
+    st.query_params["run"] = st.session_state["picked_from_address"] = picked
+    return runs[ids.index(picked)]
+
+
+def why_not(run_id: str) -> str:
+    """Why a run in the address cannot be chosen."""
+    try:
+        name = open_run(CHECKPOINTS, run_id).read_label().name
+    except RunError as error:
+        return str(error)
+    return f"{name} has no checkpoint yet: it saves one on its way, and at the end."
+
+
+def _run_line(run: RunFolder) -> str:
+    best = best_evaluation(read_run(run).metrics.evaluations)
+    loss = f" · {number(best['val_loss_nats'])}" if best else ""
+    return f"{run.read_label().name}{loss}"
+
+
+def order(checkpoints: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
+    """Those that verify, the best first (what `--checkpoint RUN` means), then by step, newest first."""
+    sound = sorted((info for info in checkpoints if info.ok), key=lambda info: -info.step)
+    rated = [info for info in sound if info.val_loss_nats is not None]
+    best = min(rated, key=lambda info: info.val_loss_nats or 0.0, default=None)
+    return ([best] if best else []) + [info for info in sound if info is not best]
+
+
+def pick_checkpoint(run: RunFolder) -> CheckpointInfo | None:
+    """The checkpoints of a run; damaged ones are named below, with the reason, and cannot be chosen."""
+    checkpoints = list_checkpoints(run)
+    sound = order(checkpoints)
+    picked = None
+    if sound:
+        picked = st.selectbox(
+            "Checkpoint", sound, key=f"checkpoint_{run.id}", persist_state="session",
+            format_func=lambda info: _checkpoint_line(info, best=info is sound[0]),
+        )  # fmt: skip
+    else:
+        st.error("No checkpoint of this run can be used.", icon=":material/error:")
+    for info in checkpoints:
+        if not info.ok:
+            st.caption(f":material/block: step {info.step:,} cannot be used. {literal(info.problem)}")
+    return picked
+
+
+def _checkpoint_line(info: CheckpointInfo, *, best: bool) -> str:
+    loss = f" · {number(info.val_loss_nats)}" if info.val_loss_nats is not None else ""
+    return f"step {info.step:,}{loss}" + (" · best" if best and loss else "")
+
+
+def draw_card(run: RunFolder, checkpoint: CheckpointInfo) -> None:
+    """What the chosen checkpoint is: model, text, curve, and what it wrote while it was trained."""
+    reader = read_run(run)
+    with st.container(border=True, key="run_card"):
+        try:
+            config = run.read_config()
+            st.markdown(f"**{model_title(config)}**")
+            st.caption(" · ".join(_facts(run, config)))
+        except RunError as error:
+            st.error(literal(str(error)))
+        losses = [row["val_loss_nats"] for row in reader.metrics.evaluations][-THUMBNAIL_POINTS:]
+        st.metric(
+            "Validation loss", number(checkpoint.val_loss_nats), chart_data=losses or None, chart_type="line",
+            delta=f"at step {checkpoint.step:,}", delta_color="off", delta_arrow="off",
+        )  # fmt: skip
+        if sample := _sample_at(reader.samples.samples, checkpoint.step):
+            st.caption("It wrote, while it was trained:")
+            st.code(sample, language=None, wrap_lines=True, height=112)
+
+
+def _facts(run: RunFolder, config: RunConfig) -> list[str]:
+    try:
+        model = run.read_model_config()
+    except RunError:
+        return [literal(config.data.text_file)]
+    return [f"{count(count_parameters(model))} parameters", f"{config.data.tokenizer_type} tokens", literal(config.data.text_file)]
+
+
+def _sample_at(samples: Sequence[dict[str, object]], step: int) -> str:
+    """The newest sample that is not younger than the checkpoint."""
+    texts = [str(sample.get("text", "")) for sample in samples if isinstance(at := sample.get("step"), int) and at <= step]
+    return texts[-1].strip() if texts else ""

@@ -1,0 +1,133 @@
+"""The right side of Generate: prompt, buttons, and the text as it comes."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from config.errors import CheckpointError
+from runs.checkpoints import CheckpointInfo
+from runs.folder import RunFolder
+from ui import engines, tokens
+from ui.sampler_form import SamplerSettings, describe
+from ui.words import literal, number
+from ui.writing import Piece, Progress, Writing
+
+LOOK_SECONDS = 0.25
+LONGEST_PROMPT = 20_000  # characters
+HEIGHT = 416
+SHEET = "sheet"  # session key: what is on the desk; it outlives widgets and pages
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One text, with everything that made it: what the page shows below it must not follow the widgets."""
+
+    writing: Writing
+    prompt: str
+    origin: str
+
+
+def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings) -> None:
+    """Everything of the desk."""
+    prompt = st.text_area(
+        "Prompt", key="prompt", height=112, max_chars=LONGEST_PROMPT, persist_state="session",
+        placeholder="The beginning of a text. Empty: the model starts on a new line.",
+    )  # fmt: skip
+    facts = _check_prompt(checkpoint, prompt)
+    sheet: Sheet | None = st.session_state.get(SHEET)
+    progress = sheet.writing.look() if sheet else None
+    _draw_buttons(run, checkpoint if facts else None, settings, prompt, sheet, progress)
+    if facts and facts.problem:
+        st.warning(literal(facts.problem), icon=":material/spellcheck:")
+    draw_text = st.fragment(_draw_text, run_every=LOOK_SECONDS if progress and progress.active else None, key="text")
+    draw_text(was_active=bool(progress and progress.active))
+
+
+def _check_prompt(checkpoint: CheckpointInfo | None, prompt: str) -> engines.PromptFacts | None:
+    """Token count against the window, as the line under the prompt; None when nothing can be generated."""
+    if checkpoint is None:
+        return None
+    try:
+        facts = engines.check_prompt(str(checkpoint.path), engines.checkpoint_stamp(str(checkpoint.path)), prompt)
+    except CheckpointError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+        return None
+    st.caption(facts.line)
+    return facts
+
+
+def _draw_buttons(
+    run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings, prompt: str, sheet: Sheet | None,
+    progress: Progress | None,
+) -> None:  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", key="writing_buttons"):
+        active = bool(progress and progress.active)
+        if active and sheet:
+            st.button("Stop", icon=":material/stop:", on_click=sheet.writing.stop, key="stop_writing", type="primary")
+        else:
+            ready = checkpoint is not None
+            if st.button("Generate", icon=":material/edit_note:", key="generate", type="primary", disabled=not ready) and checkpoint:
+                _write(run, checkpoint, settings, prompt)
+        more = bool(progress and not active and progress.pieces and checkpoint)
+        if st.button("Continue", icon=":material/more_horiz:", key="continue", disabled=not more) and sheet and progress and checkpoint:
+            _write(run, checkpoint, settings, sheet.prompt + progress.text)
+        if st.button(
+            "Another", icon=":material/casino:", key="another", disabled=not more, help="The same prompt with the next seed.",
+            on_click=_next_seed,
+        ) and checkpoint:  # fmt: skip
+            _write(run, checkpoint, replace(settings, seed=st.session_state["seed"]), prompt)
+        st.space("stretch")
+        st.toggle(
+            "Colour by probability", key="by_probability", persist_state="session",
+            help="The darker a token, the less the model expected it. Rest on a token to read its probability.",
+        )  # fmt: skip
+
+
+def _next_seed() -> None:
+    st.session_state["seed"] = (st.session_state["seed"] + 1) % 2**31
+
+
+def _write(run: RunFolder, checkpoint: CheckpointInfo, settings: SamplerSettings, prompt: str) -> None:
+    path = str(checkpoint.path)
+    try:
+        writing = engines.write(path, engines.checkpoint_stamp(path), prompt, settings)
+    except (CheckpointError, ValueError) as error:
+        st.error(literal(str(error)), icon=":material/error:")
+        return
+    origin = f"{run.read_label().name}, step {checkpoint.step:,} · {describe(settings)} · seed {settings.seed}"
+    st.session_state[SHEET] = Sheet(writing, prompt, origin)
+    st.rerun()
+
+
+def _draw_text(was_active: bool) -> None:
+    sheet: Sheet | None = st.session_state.get(SHEET)
+    progress = sheet.writing.look() if sheet else None
+    if was_active and not (progress and progress.active):
+        st.rerun()  # once: the full run shows Generate again and ends the timer
+    if sheet is None or progress is None:
+        tokens.show([[{"text": "The text appears here.", "quiet": True}]], key="text_view", framed=True, height=HEIGHT, label="Text")
+        return
+    colored = st.session_state.get("by_probability", False)
+    row = [{"text": sheet.prompt, "quiet": True}] if sheet.prompt else []
+    row += [_as_token(piece) for piece in progress.pieces] if colored else [{"text": progress.text}]
+    tokens.show([row], key="text_view", framed=True, height=HEIGHT, label="Generated text", writing=progress.active)
+    if progress.state == "failed":
+        st.error(literal(progress.problem), icon=":material/error:")
+    st.caption(literal(" · ".join((*_count(progress), sheet.origin))))
+
+
+def _as_token(piece: Piece) -> dict[str, Any]:
+    return {"text": piece.text, "id": piece.token, "probability": piece.probability,
+            "tooltip": f"{piece.text!r}\n{piece.probability:.1%} likely"}  # fmt: skip
+
+
+def _count(progress: Progress) -> list[str]:
+    words = {
+        "waiting": ["waiting for another text to be finished"],
+        "stopped": ["stopped"],
+        "abandoned": ["stopped, because nobody was watching"],
+    }.get(progress.state, [])
+    if not progress.pieces:
+        return words
+    return [f"{len(progress.pieces):,} tokens", f"{number(progress.tokens_per_second, 3)} tokens/s", *words]
