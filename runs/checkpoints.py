@@ -52,12 +52,16 @@ def list_checkpoints(run: RunFolder) -> list[CheckpointInfo]:
 
     Hashes every file once (114 ms per 100 MB); as long as the files do not change, later calls only look at them.
     """
-    return [_inspect(step, path) for step, path in _find_steps(run.path)]
+    found = [_inspect(step, path) for step, path in _find_steps(run.path)]
+    return [info for info in found if info is not None]
 
 
-def _inspect(step: int, path: Path) -> CheckpointInfo:
+def _inspect(step: int, path: Path) -> CheckpointInfo | None:
     problem = verify(path) or ""
-    size = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
+    try:
+        size = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
+    except FileNotFoundError:  # the worker pruned it while we looked
+        return None
     return CheckpointInfo(
         path=path, step=step, ok=not problem, problem=problem, val_loss_nats=read_val_loss(path), bytes=size
     )
@@ -65,7 +69,11 @@ def _inspect(step: int, path: Path) -> CheckpointInfo:
 
 def _find_steps(folder: Path) -> list[tuple[int, Path]]:
     """Every `step_…` folder in `folder`, oldest first."""
-    found = [(STEP_FOLDER.fullmatch(path.name), path) for path in folder.iterdir()]
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:  # deleted in another tab
+        return []
+    found = [(STEP_FOLDER.fullmatch(path.name), path) for path in paths]
     return sorted((int(match[1]), path) for match, path in found if match and is_plain_folder(path))
 
 

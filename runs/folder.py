@@ -261,6 +261,7 @@ def delete_run(run: RunFolder) -> None:
         with contextlib.suppress(RunError):  # a damaged run must go too; what it named goes when it is an hour old
             named = shared_files.find_named(run)
         # Out of sight in one step, so that nobody meets half a run.
-        grave = run.path.rename(run.path.with_name(f".deleted-{run.id}"))
-        shutil.rmtree(grave)
+        run.path.rename(run.path.with_name(f".deleted-{run.id}"))
+        for grave in run.path.parent.glob(".deleted-*"):  # with what an interrupted deletion left
+            shutil.rmtree(grave)
     shared_files.collect(run.path.parent, list_runs(run.path.parent), freed=named)

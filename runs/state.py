@@ -98,7 +98,9 @@ class StateWriter:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        before = _read_stored(run) if run.state_path.exists() else {}
+        before: dict[str, Any] = {}
+        with contextlib.suppress(RunError):  # the first attempt, or a state.json that this one replaces
+            before = _read_stored(run)
         kept = ("step", "max_steps", "last_checkpoint", "best_checkpoint", "best_val_loss_nats")
         self._values: dict[str, Any] = {name: before.get(name) for name in kept} | {
             "state": "",

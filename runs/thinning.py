@@ -27,7 +27,8 @@ def bucket_width(count: int, buckets: int) -> int:
     """
     if buckets < 1:
         raise ValueError(f"buckets must be at least 1, not {buckets}")
-    return 1 << max(0, (-(-count // buckets) - 1).bit_length())
+    smallest = max(1, -(-count // buckets))
+    return 1 << (smallest - 1).bit_length()
 
 
 def _thin(x: Sequence[float], y: Sequence[float], start: int, end: int, width: int, points: Points) -> None:

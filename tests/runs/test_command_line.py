@@ -1,0 +1,122 @@
+"""`python -m runs` in processes of its own: results on stdout, the rest on stderr, exit status 0, 2 or 1."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runs import __main__ as command_line
+from runs import control
+from runs.folder import RunFolder, create_run
+from runs.state import StateWriter, read_status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def call(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runs", *arguments, "--checkpoints", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30)
+
+
+def test_listing_shows_every_run_with_its_state(root: Path, config, run: RunFolder):
+    run.write_label(name="brave-otter")
+    StateWriter(run).set("failed", "loss is nan at step 7\x1b[31m", step=7, max_steps=10)
+    other = create_run(root, config, {}, name="calm-robin")
+    StateWriter(other).set("queued", queued_behind=run.id)
+    good = create_run(root, config, {}, name="fine-wren")
+    StateWriter(good).set("finished", step=10, max_steps=10, best_val_loss_nats=1.23456)
+    result = call(root, "list")
+    assert result.returncode == 0 and result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        [good.id, "fine-wren", "finished", "10/10"],
+        [other.id, "calm-robin", "queued", "0/?"],
+        [run.id, "brave-otter", "failed", "7/10"],
+    ]
+    assert lines[0].endswith("best validation loss 1.2346 nats")
+    assert lines[1].endswith("queued behind brave-otter")
+    assert lines[2].endswith("loss is nan at step 7 [31m")
+
+
+def test_no_runs_is_no_error(tmp_path: Path):
+    result = call(tmp_path / "none", "list")
+    assert (result.returncode, result.stdout) == (0, "") and "There are no runs" in result.stderr
+
+
+def test_messages_reach_a_live_worker(root: Path, run: RunFolder, start_worker):
+    run.write_label(name="brave-otter")
+    worker = start_worker(run)
+    assert call(root, "pause", "brave-otter").stdout == f"{run.id} (brave-otter): asked to pause\n"
+    assert control.requested(run) == {"pause"}
+    assert call(root, "resume", run.id).stdout.endswith("goes on\n")
+    assert control.requested(run) == set()
+    again = call(root, "resume", run.id)
+    assert (again.returncode, again.stdout) == (2, "") and "is running, not paused" in again.stderr
+    assert call(root, "save", str(run.path)).returncode == 0
+    refused = call(root, "delete", "brave")
+    assert refused.returncode == 2 and "stop it before you delete it" in refused.stderr
+    assert call(root, "stop", run.id[:10]).stdout.endswith("asked to save and stop\n")
+    assert worker.wait(10) == 0
+    assert read_status(run).state == "stopped"
+    assert call(root, "delete", "brave-otter").returncode == 0
+    assert not run.path.exists()
+
+
+def test_wrong_use_has_one_sentence_and_status_two(root: Path, run: RunFolder, capsys: pytest.CaptureFixture[str]):
+    StateWriter(run).set("finished")
+    for arguments, message in (
+        (["stop"], "`stop` needs a run"),
+        (["stop", "nobody"], "There is no run 'nobody'"),
+        (["stop", "../../etc"], "There is no run '../../etc'"),
+        (["pause", run.id], "is finished: there is no worker to ask"),
+        (["resume", run.id], "there is nothing to resume"),
+    ):
+        assert command_line.main([*arguments, "--checkpoints", str(root)]) == 2
+        output = capsys.readouterr()
+        assert output.out == "" and message in output.err and output.err.count("\n") == 1
+    result = call(root, "explode", run.id)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "invalid choice" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_live_run_is_steered_in_process_too(root: Path, run: RunFolder, capsys: pytest.CaptureFixture[str]):
+    StateWriter(run).set("starting")
+    for action in ("pause", "resume", "save", "stop"):
+        assert command_line.main([action, run.id, "--checkpoints", str(root)]) == 0
+    assert control.requested(run) == {"save", "stop"}
+    assert command_line.main(["delete", run.id, "--checkpoints", str(root)]) == 2
+    StateWriter(run).set("failed", "no space left")
+    assert command_line.main(["list", "--checkpoints", str(root)]) == 0
+    assert command_line.main(["delete", run.id, "--checkpoints", str(root)]) == 0
+    output = capsys.readouterr()
+    assert output.out.endswith("deleted\n") and "no space left" in output.out and "starting: stop it" in output.err
+    assert command_line.main(["list", "--checkpoints", str(root)]) == 0
+    assert "There are no runs" in capsys.readouterr().err
+
+
+def test_a_broken_system_is_status_one(root: Path, run: RunFolder, monkeypatch, capsys):
+    def fail(run: RunFolder) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(command_line.ACTIONS, "delete", fail)
+    assert command_line.main(["delete", run.id, "--checkpoints", str(root)]) == 1
+    assert capsys.readouterr().err == "delete did not work: Permission denied.\n"
+
+
+def test_resuming_starts_a_worker(root: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys):
+    StateWriter(run).set("failed")
+    started: list[RunFolder] = []
+    monkeypatch.setattr(command_line.launch, "resume", started.append)
+    assert command_line.main(["resume", run.id, "--checkpoints", str(root)]) == 0
+    assert started == [run] and capsys.readouterr().out.endswith("started again\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(root: Path, run: RunFolder):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "runs", "list", "--checkpoints", str(root)]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=30)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (0, "")
