@@ -1,12 +1,10 @@
 """Checkpoints: a step of a run on disk, written so that it is either whole or not there, and read back.
 
-The order of a save (RELIABILITY: kill it anywhere and the checkpoint before it still loads): everything goes into a
-temporary folder, each file is forced to disk, the commit record with the sha256 of each comes last, then one rename
-makes the folder visible. Nothing here is ever unpickled.
+Kill a save anywhere and the checkpoint before it still loads: everything is written into a temporary folder, and
+`runs.checkpoints.publish` makes it count in one rename and one commit record. Nothing here is ever unpickled.
 """
 
 import base64
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,8 @@ from torch import Tensor, nn
 
 from components.model import build_model
 from config.errors import CheckpointError, RunError
-from runs.checkpoints import choose, list_checkpoints, prune, write_commit
-from runs.files import read_json, sync_file, sync_folder, write_json
+from runs.checkpoints import choose, list_checkpoints, make_temporary_folder, prune, publish, sweep
+from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer, load_tokenizer
 
@@ -41,26 +39,13 @@ def save_checkpoint(trainer: "Trainer") -> Path:
     moments = optimizer_tensors(trainer.model, trainer.optimizer)
     _check_free_space(run.path, sum(t.numel() * t.element_size() for t in (*weights.values(), *moments.values())))
 
-    final = run.step_path(step)
-    temporary = run.path / f".{final.name}.{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        save_file(weights, temporary / "model.safetensors")
-        save_file(moments, temporary / "optimizer.safetensors")
-        write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
-        for file in temporary.iterdir():
-            sync_file(file)
-        write_commit(temporary, step=step, val_loss_nats=_loss_at(trainer, step))
-        if final.exists():  # a step that did not verify and is trained anew
-            shutil.rmtree(final)
-        os.replace(temporary, final)
-        sync_folder(run.path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    temporary = make_temporary_folder(run, step)
+    save_file(weights, temporary / "model.safetensors")
+    save_file(moments, temporary / "optimizer.safetensors")
+    write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
+    folder = publish(run, step, temporary, _loss_at(trainer, step))
     prune(run, keep=trainer.settings.keep_checkpoints)
-    return final
+    return folder
 
 
 def load_latest(
@@ -70,8 +55,7 @@ def load_latest(
 
     Returns its trainer.json, or None where the run has no checkpoint yet. Half-written folders of killed saves go.
     """
-    for leftover in run.path.glob(".step_*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    sweep(run)
     sound = [checkpoint for checkpoint in list_checkpoints(run) if checkpoint.ok]
     if not sound:
         return None

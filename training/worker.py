@@ -162,9 +162,12 @@ def run_worker(run: RunFolder) -> int:
     _prefer_to_die_before_the_server()
     with RunLock(run), Reporter(run) as reporter:
         worker = Worker(run, reporter)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, worker.handle_signal)
-        return worker.work()
+        before = {number: signal.signal(number, worker.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return worker.work()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _prefer_to_die_before_the_server() -> None:

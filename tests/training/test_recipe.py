@@ -1,0 +1,95 @@
+"""Schedule, optimizer groups, evaluation and device choice, each against a value worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from components.model import build_model
+from config.errors import ConfigError
+from config.model_config import ModelConfig
+from config.train_config import TrainConfig
+from training.device import autocast, choose_device, choose_dtype
+from training.evaluate import bits_per_byte, next_token_loss, validation_loss
+from training.optimizer import build_optimizer, parameter_groups
+from training.schedule import learning_rate
+
+RATES = TrainConfig(lr=1.0, min_lr=0.1, warmup_steps=10, max_steps=110)
+
+
+@pytest.mark.parametrize("schedule, step, expected", [
+    ("cosine", 0, 0.1), ("cosine", 9, 1.0), ("cosine", 10, 1.0), ("cosine", 60, 0.55), ("cosine", 110, 0.1),
+    ("linear", 60, 0.55), ("linear", 35, 0.775), ("constant", 4, 0.5), ("constant", 100, 1.0),
+])  # fmt: skip
+def test_the_rate_rises_then_falls_to_its_minimum(schedule, step, expected):
+    assert learning_rate(step, RATES.replace(schedule=schedule), 110) == pytest.approx(expected)
+
+
+def test_a_quarter_of_the_cosine_is_above_the_line():
+    assert learning_rate(35, RATES, 110) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
+
+
+def test_only_matrices_decay_and_a_tied_matrix_counts_once():
+    model = build_model(ModelConfig(d_vocab=30, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8))
+    decayed, free = parameter_groups(model, 0.1)
+    assert decayed["weight_decay"] == 0.1 and free["weight_decay"] == 0.0
+    assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
+    assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
+
+
+def test_one_step_of_the_optimizer_is_adamw_by_hand():
+    layer = nn.Linear(1, 1)
+    nn.init.ones_(layer.weight)
+    nn.init.ones_(layer.bias)
+    optimizer = build_optimizer(layer, TrainConfig(lr=0.1, weight_decay=0.5))
+    for parameter in layer.parameters():
+        parameter.grad = torch.full_like(parameter, 2.0)
+    optimizer.step()
+    # After bias correction the first step is lr · sign(gradient); decay shrinks the weight by lr · 0.5 beforehand.
+    assert layer.weight.item() == pytest.approx(0.95 - 0.1, abs=1e-6)
+    assert layer.bias.item() == pytest.approx(1.0 - 0.1, abs=1e-6)
+
+
+def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
+    logits = torch.zeros(2, 3, 7)
+    assert next_token_loss(logits, torch.zeros(2, 3, dtype=torch.long)).item() == pytest.approx(math.log(7))
+
+
+def test_bits_per_byte_of_one_bit_per_character():
+    assert bits_per_byte(math.log(2), tokens=100, text_bytes=100) == pytest.approx(1.0)
+    assert bits_per_byte(math.log(2), tokens=100, text_bytes=200) == pytest.approx(0.5)
+
+
+def test_evaluation_is_repeatable_and_leaves_model_and_global_randomness_alone():
+    config = ModelConfig(d_vocab=30, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8, dropout=0.5)
+    model = build_model(config, seed=1).train()
+    tokens = torch.arange(300).numpy() % 30
+    before = torch.get_rng_state()
+    losses = [
+        validation_loss(
+            model, tokens, n_batches=3, batch_size=2, n_ctx=8, seed=5,
+            precision=autocast(torch.device("cpu"), torch.float32),
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert losses[0] == losses[1] and model.training
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_device_or_format_that_is_not_here_is_refused():
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="cuda is not available here: take cpu"):
+            choose_device("cuda")
+    cpu = choose_device("cpu")
+    with pytest.raises(ConfigError, match="float16 needs a CUDA device"):
+        choose_dtype("float16", cpu)
+    assert choose_dtype("bfloat16", cpu) is torch.bfloat16
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+def test_auto_takes_bfloat16_only_where_the_processor_multiplies_it(monkeypatch):
+    cpu = torch.device("cpu")
+    for fast, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda fast=fast: {"avx512_bf16": fast})
+        assert choose_dtype("auto", cpu) is expected
