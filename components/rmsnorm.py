@@ -49,7 +49,7 @@ class RMSNormTorch(RMSNorm):
 
 
 class RMSNormFused(RMSNorm):
-    """One call; one kernel where the device has it."""
+    """One call: one kernel on a GPU, on the CPU the same steps as above without the names."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
