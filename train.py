@@ -21,7 +21,7 @@ from config.run_config import IMPLEMENTATIONS, RunConfig
 from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import machine
-from runs.folder import CHECKPOINTS, RunFolder, create_run
+from runs.folder import CHECKPOINTS, RunFolder, create_run, find_run
 
 EXIT_WRONG_INPUT = 2
 
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
     place = parser.add_argument_group("Where")
     add_flag(place, "checkpoints", metavar="DIR", help="Folder of all runs. Default checkpoints.")
-    add_flag(place, "run", metavar="DIR", help="Resume this run, or take over a prepared folder.")
+    add_flag(place, "run", metavar="DIR", help="Resume this run (folder, id or name), or take over a prepared folder.")
     add_flag(place, "name", help="What to call the run. Default a friendly name.")
     add_settings(parser, ModelConfig, without=("d_vocab",))
     add_settings(parser, DataConfig)
@@ -72,12 +72,9 @@ def open_or_create(arguments: argparse.Namespace) -> RunFolder:
     """The run that `--run` names, or a new one from all other flags."""
     given = vars(arguments)
     if "run" in given:
-        if others := sorted(set(given) - {"run"}):
+        if others := sorted(set(given) - {"run", "checkpoints"}):
             raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
-        run = RunFolder(Path(given["run"]).resolve())
-        if not run.config_path.exists():
-            raise RunError(f"{given['run']} is not a run folder: there is no config.json in it")
-        return run
+        return find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
     config = configure(arguments)
     refuse_what_cannot_work(config)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}

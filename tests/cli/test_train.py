@@ -1,0 +1,145 @@
+"""train.py as people and scripts use it: exit status, the last line on stdout, one clear sentence for bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import train
+from config.run_config import RunConfig
+from runs.files import read_json
+from runs.folder import RunFolder, list_runs
+from runs.state import read_status
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--d_model", "16", "--n-layers", "1", "--n_heads", "2", "--d_mlp", "32", "--n_ctx", "16", "--eval_iters", "1",
+         "--sample_tokens", "5", "--warmup-steps", "1", "--device", "cpu", "--data_size", "20k"]  # fmt: skip
+
+
+@pytest.fixture
+def config_of():
+    """The configuration that a command line means."""
+    return lambda *flags: train.configure(train.build_parser().parse_args(flags))
+
+
+def call(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "train.py", "--checkpoints", str(tmp_path / "checkpoints"), *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_no_flags_mean_a_small_gpt_on_training_txt(config_of):
+    config = config_of()
+    assert (config.preset, config.size, config.implementation) == ("gpt2", "small", "fused")
+    assert (config.model.d_model, config.data.text_file, config.data.tokenizer_type) == (
+        256,
+        "training.txt",
+        "character",
+    )
+
+
+def test_every_setting_is_a_flag_in_both_spellings_and_wins_over_the_preset(config_of):
+    config = config_of(
+        "--architecture", "LLAMA", "--model-size", "tiny", "--position", "alibi", "--tie-embeddings", "on",
+        "--n_kv_heads", "2", "--max_steps", "7", "--warmup-steps", "0", "--vocab_size", "300",
+        "--tokenizer_type", "bpe", "--compile", "--use_einops",
+    )  # fmt: skip
+    model = config.model
+    assert (model.position, model.tie_embeddings, model.kv_heads, model.norm) == ("alibi", True, 2, "rmsnorm")
+    assert (config.training.max_steps, config.training.compile, config.data.vocab_size) == (7, True, 300)
+    assert config.implementation == "einops"
+    assert config_of("--no_einops").implementation == "torch"
+
+
+def test_a_config_file_stands_between_preset_and_flags(config_of, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'architecture = "OLMO"\nmodel_size = "tiny"\n[training]\nlr = 0.002\nmax_steps = 50\nwarmup_steps = 5\n'
+    )
+    config = config_of("--config", str(file), "--max_steps", "60")
+    assert (config.preset, config.training.lr, config.training.max_steps) == ("olmo", 0.002, 60)
+
+
+def test_demos_have_nothing_to_decide(config_of):
+    quick, full = config_of("--demo", "quick"), config_of("--demo", "full")
+    assert quick.size == "tiny" and full.size == "small" and full.data.tokenizer_type == "bpe"
+    assert config_of("--demo", "quick", "--max_steps", "100").training.max_steps == 100
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--architecture", "BERT"], "architecture 'BERT' is not one of gpt2, llama, olmo"),
+    (["--model_size", "huge"], "model size 'huge' is not one of"),
+    (["--n_layers", "1000000000"], "n_layers 1,000,000,000 is above 1,024"),
+    (["--d_model", "130", "--n_heads", "4"], "d_model 130 is not divisible by n_heads 4"),
+    (["--architecture", "LLAMA", "--d_head", "33"], "head width is 33 (odd)"),
+    (["--n_heads", "4", "--n_kv_heads", "3"], "n_heads 4 is not a multiple of n_kv_heads 3"),
+    (["--text_file", "no/such/file.txt"], "no/such/file.txt"),
+    (["--text_file", "config"], "has no .txt files"),
+    (["--data_size", "lots"], "data_size 'lots' is not a size of text"),
+    (["--d_model", "60000", "--n_layers", "1000", "--n_heads", "1000"], "GB of memory"),
+    (["--run", "no-such-run"], "There is no run 'no-such-run'"),
+    (["--run", "x", "--lr", "1"], "leave out --lr"),
+    (["--config", "README-that-is-not-there.toml"], "cannot be read as TOML"),
+    (["--use_einops", "--no_einops"], "choose one implementation"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence_and_makes_no_run(tmp_path, capsys, flags, words):
+    assert train.main(["--checkpoints", str(tmp_path / "runs"), *flags]) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and "Traceback" not in printed.err and printed.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_bad_text_files_are_named_with_a_way_out(tmp_path, capsys):
+    for name, content, words in (
+        ("empty.txt", b"", "empty"),
+        ("latin.txt", "Käse und Brötchen".encode("latin-1"), "--encoding latin-1"),
+        ("program.txt", b"\x7fELF\x00\x01", "binary"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert train.main(["--text_file", str(tmp_path / name), "--checkpoints", str(tmp_path / "runs")]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_flag_of_the_wrong_kind_is_usage_and_exits_with_2(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train.main(["--max_steps", "many"])
+    assert exit_.value.code == 2 and "max_steps must be a whole number, not 'many'" in capsys.readouterr().err
+
+
+def test_bad_input_is_answered_without_loading_torch():
+    code = "import sys, train; train.main(['--architecture', 'BERT']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_a_training_prints_its_folder_last_and_can_be_resumed_by_it(tmp_path):
+    done = call(tmp_path, "--architecture", "LLAMA", *SMALL, "--max_steps", "6", "--name", "first try")
+    assert done.returncode == 0, done.stderr
+    run = RunFolder(Path(done.stdout.splitlines()[-1]))
+    assert read_status(run).state == "finished" and run.read_label().name == "first try"
+    assert read_json(run.origin_path)["command"][0] == "train.py"
+    assert RunConfig.from_dict(read_json(run.config_path)).preset == "llama"
+    assert "validation" in done.stderr and "Traceback" not in done.stderr
+    assert train.open_or_create(train.build_parser().parse_args(["--run", str(run.path)])).path == run.path
+    by_name = ["--checkpoints", str(run.path.parent), "--run", "first try"]
+    assert train.open_or_create(train.build_parser().parse_args(by_name)).path == run.path
+
+
+def test_ctrl_c_saves_and_ends_cleanly(tmp_path):
+    command = [sys.executable, "train.py", "--checkpoints", str(tmp_path), *SMALL, "--max_steps", "1000000"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (list_runs(tmp_path) and read_status(list_runs(tmp_path)[0]).step > 2):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    (run,) = list_runs(tmp_path)
+    assert process.returncode == 0 and "Traceback" not in err and "resume with: train.py --run" in err
+    assert read_status(run).state == "stopped" and out.splitlines()[-1] == str(run.path)
+    assert json.loads(run.state_path.read_text())["last_checkpoint"]
