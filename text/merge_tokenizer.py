@@ -74,7 +74,11 @@ class MergeTokenizer(Tokenizer):
 
     @final
     def encode_readably(self, text: str) -> list[int]:
-        """The ids that `encode` gives, computed in the open."""
+        """The ids that `encode` gives, computed in the open.
+
+        The two may differ for characters so new that the libraries below them do not both know them (regex here, Rust's
+        in tiktoken); both decode to the text.
+        """
         words = regex.findall(PATTERNS[self.pattern], text)
         return [self.ranks[token] for word in words for token in encode_word(word.encode(), self.ranks)]
 

@@ -149,5 +149,6 @@ def _explain_failure(message: str, vocab_size: int, n_characters: int) -> str:
     if "too high" in message and numbers:
         return f"{size} is too large for this text of {n_characters:,} characters: use {numbers[-1]:,} or less"
     if "required_chars" in message and numbers:
-        return f"{size} is too small: this text needs {max(numbers):,} tokens for its characters alone; use more"
+        needed = max(numbers)
+        return f"{size} is too small: this text needs {needed:,} tokens for its characters alone; use that or more"
     return f"SentencePiece cannot learn {size} from this text of {n_characters:,} characters: {message[:200]}"

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,15 +153,18 @@ def _publish(temporary: Path, folder: Path) -> TokenFiles:
     for _ in range(3):
         try:
             temporary.rename(folder)
-            sync_folder(folder.parent)
         except OSError:
             if not folder.exists():
                 raise
+        sync_folder(folder.parent)
         files = _read_manifest(folder)
         if files is not None:
             return files
+        if not temporary.exists():  # the unreadable folder is our own: to repeat would change nothing
+            break
         damaged = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-        folder.rename(damaged / "damaged")
+        with suppress(FileNotFoundError):  # another run removed it first
+            folder.rename(damaged / "damaged")
         shutil.rmtree(damaged, ignore_errors=True)
     raise TextError(f"the token files in {folder} cannot be written; remove the folder and start again")
 

@@ -1,0 +1,149 @@
+"""Byte-pair encoding: what it learns, by hand and against a trainer that rescans everything; how it encodes."""
+
+import random
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from config.errors import TextError
+from text.byte_pair import BytePairTokenizer, count_words, learn_merges
+from text.gpt2 import Gpt2Tokenizer
+from text.merge_tokenizer import encode_word, parse_merge, to_signs
+
+
+def learn_by_rescanning(word_counts: Counter[bytes], n_merges: int) -> list[tuple[bytes, bytes]]:
+    """The definition of BPE, as short as it can be said."""
+    words = {tuple(word): count for word, count in word_counts.items()}
+    tokens = [bytes([byte]) for byte in range(256)]
+    merges = []
+    while len(merges) < n_merges:
+        pairs = Counter()
+        for word, count in words.items():
+            for pair in pairwise(word):
+                pairs[pair] += count
+        if not pairs or max(pairs.values()) < 2:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append((tokens[best[0]], tokens[best[1]]))
+        tokens.append(tokens[best[0]] + tokens[best[1]])
+        for word in list(words):
+            merged, position = [], 0
+            while position < len(word):
+                found = word[position : position + 2] == best
+                merged.append(len(tokens) - 1 if found else word[position])
+                position += 1 + found
+            words[tuple(merged)] = words.pop(word)
+    return merges
+
+
+def test_the_example_of_the_file() -> None:
+    counts = Counter({b"low": 5, b"lower": 2, b"newest": 6})
+    assert learn_merges(counts, 4) == [(b"w", b"e"), (b"l", b"o"), (b"e", b"we"), (b"n", b"ewe")]
+
+
+def test_equal_counts_are_decided_by_the_smaller_ids() -> None:
+    assert learn_merges(Counter({b"zy": 3, b"ab": 3, b"xa": 3}), 3) == [(b"a", b"b"), (b"x", b"a"), (b"z", b"y")]
+
+
+def test_a_run_of_one_letter_merges_from_the_left() -> None:
+    assert learn_merges(Counter({b"aaaaa": 2}), 3) == [(b"a", b"a"), (b"aa", b"a"), (b"aa", b"aaa")]
+
+
+def test_learning_equals_the_definition() -> None:
+    source = random.Random(0)
+    for _ in range(150):
+        letters = range(source.choice([1, 2, 3, 5]))
+        words = [bytes(source.choices(letters, k=source.randint(1, 14))) for _ in range(source.randint(1, 25))]
+        counts = Counter({word: source.randint(1, 5) for word in words})
+        assert learn_merges(counts, 30) == learn_by_rescanning(counts, 30), counts
+
+
+def test_learning_from_a_text_equals_the_definition(story: str) -> None:
+    counts = count_words(story)
+    merges = learn_merges(counts, 60)
+    assert len(merges) == 60
+    assert merges == learn_by_rescanning(counts, 60)
+
+
+def test_frequent_words_become_one_token(story: str) -> None:
+    tokenizer = BytePairTokenizer.train(story, 380)
+    assert tokenizer.vocab_size == 380
+    assert tokenizer.decode_bytes(tokenizer.encode(" lantern")) == b" lantern"
+    assert len(tokenizer.encode(" lantern")) == 1
+
+
+def test_merges_never_cross_words(story: str) -> None:
+    tokenizer = BytePairTokenizer.train(story, 400)
+    assert not any(b" " in token[1:] or (b"." in token and len(token) > 1) for token in tokenizer.token_bytes[256:])
+
+
+def test_words_of_the_pattern() -> None:
+    words = [b"we", b"'ll", b" ", b" go", b" 12", b" times", b",", b"\n", b"\n", b"not", b" 3", b"!"]
+    assert count_words("we'll  go 12 times,\n\nnot 3!") == Counter(words)
+
+
+def test_both_encoders_agree_on_random_unicode(story: str, all_of_unicode: list[str]) -> None:
+    tokenizer = BytePairTokenizer.train(story + "été Ä 123 🙂🙂 \u0301\u0301 " * 30, 400)
+    source = random.Random(3)
+    pools = [
+        "the king ",
+        "promise garden",
+        " \n\t\r\u3000\x1c\x85 ",
+        "'s'll 12345 ,.!",
+        "éÄßt\u0301",
+        "🙂",
+        all_of_unicode,
+    ]
+    for _ in range(1500):
+        text = "".join(source.choice(source.choice(pools)) for _ in range(source.randint(0, 50)))
+        assert tokenizer.encode(text) == tokenizer.encode_readably(text), text
+
+
+def test_both_encoders_agree_on_the_training_text(story: str) -> None:
+    tokenizer = BytePairTokenizer.train(story, 350)
+    assert tokenizer.encode(story) == tokenizer.encode_readably(story)
+
+
+def test_the_earliest_merge_goes_first() -> None:
+    ranks = {b"b": 0, b"a": 1, b"c": 2, b"bc": 256, b"ab": 257, b"abc": 258}
+    assert encode_word(b"abc", ranks) == [b"abc"]
+    del ranks[b"abc"]
+    assert encode_word(b"abc", ranks) == [b"a", b"bc"]
+    assert encode_word(b"", ranks) == []
+
+
+def test_vocabulary_sizes_that_cannot_be() -> None:
+    with pytest.raises(TextError, match="vocab_size 255 is too small for bpe"):
+        BytePairTokenizer.train("abc", 255)
+    with pytest.raises(TextError, match=r"vocab_size 1,024 is too large .* of 9 characters.* use 259 or less"):
+        BytePairTokenizer.train("abcabcabc", 1024)
+    assert BytePairTokenizer.train("abcabcabc", 259).merges == ((b"a", b"b"), (b"ab", b"c"), (b"abc", b"abc"))
+    assert BytePairTokenizer.train("abc", 256).vocab_size == 256
+
+
+def test_monsters_do_not_blow_up() -> None:
+    for text in ("a" * 300_000, " " * 300_000 + "x", "-" * 300_000, "\n" * 300_000):
+        tokenizer = BytePairTokenizer.train(text, 260)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_text_that_looks_like_a_special_token_is_text() -> None:
+    tokenizer = BytePairTokenizer([], ["<|endoftext|>"])
+    assert tokenizer.vocab_size == 257
+    assert tokenizer.encode("<|endoftext|>") == list(b"<|endoftext|>")
+    assert tokenizer.decode([256]) == "<|endoftext|>"
+
+
+def test_signs_are_gpt2s() -> None:
+    assert to_signs(b" th\n\x00\xad\xff") == "ĠthĊĀŃÿ"
+    assert parse_merge("Ġt h") == (b" t", b"h")
+    for line in ("Ġt", "a b c", " a", "a ☃"):
+        with pytest.raises(TextError, match="not a merge"):
+            parse_merge(line)
+
+
+def test_gpt2_orders_its_bytes_differently() -> None:
+    tokenizer = Gpt2Tokenizer([(b" ", b"t")], ["<|endoftext|>"])
+    assert tokenizer.encode("!a \n") == [0, 64, 220, 198]
+    assert tokenizer.encode(" t") == [256]
