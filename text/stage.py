@@ -6,6 +6,7 @@ A script is a list of steps (see text/grammar.py for where they are written):
     let THING=treasure                   a word for the whole piece
     say A B symbol                       A says it to B; `-` for B means everyone
     chat A B symbol                      an exchange that A begins; without letters, two of the cast on "chat"
+    sing A                               a song
     stage symbol, tell symbol            a stage direction; a paragraph
     write A B, sign                      begin and end a letter from A to B
     title symbol, scene symbol           the heading; the persons of a play and where it begins
@@ -176,6 +177,11 @@ class Stage(Teller):
             self.piece.blocks.append(f"{me.cue}:\n{text}")
         self._speaker, self._chatted = speaker, False
         self.piece.spoke.add(speaker)
+
+    def _do_sing(self, singer: str) -> None:
+        self.piece.blocks.append(f"{self.piece.cast[singer].cue}:\n{self.expand('song')}".replace(" / ", "\n"))
+        self.piece.spoke.add(singer)
+        self._speaker = singer
 
     def _do_chat(self, *arguments: str) -> None:
         first, second = arguments[:2] or self._two_others()
