@@ -27,8 +27,16 @@ if TYPE_CHECKING:
     from text.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
-DEFAULTS = {"prompt": "", "max_new_tokens": 200, "num_samples": 1, "device": "auto", "greedy": False,
-            "temperature": 0.8, "top_k": 0, "top_p": 0.9}  # fmt: skip
+DEFAULTS: dict[str, Any] = {
+    "prompt": "",
+    "max_new_tokens": 200,
+    "num_samples": 1,
+    "temperature": 0.8,
+    "top_k": 0,
+    "top_p": 0.9,
+    "greedy": False,
+    "device": "auto",
+}
 BETWEEN_SAMPLES = "---"
 # Below this a second thread costs more time in meeting the first than it saves (one token, 4 layers of width 128).
 ONE_THREAD_PARAMETERS = 5_000_000
@@ -86,7 +94,7 @@ def continue_text(given: dict[str, Any]) -> int:
     Raises:
         ConfigError, TextError, RunError, CheckpointError: what was asked for cannot be done, in a sentence.
     """
-    settings = {"seed": secrets.randbelow(2**32)} | DEFAULTS | given
+    settings: dict[str, Any] = {"seed": secrets.randbelow(2**32)} | DEFAULTS | given
     check_counts(settings)
     folder = find_checkpoint(settings["checkpoint"])
 
@@ -116,7 +124,7 @@ def continue_text(given: dict[str, Any]) -> int:
     started = time.perf_counter()
     count = write_samples(model, tokenizer, tokens, samplers, settings)
     seconds = time.perf_counter() - started
-    speed = f"{count} tokens in {seconds:.2f} s, {count / seconds:,.0f} tokens/s"
+    speed = f"{count} token{'' if count == 1 else 's'} in {seconds:.2f} s, {count / seconds:,.0f} tokens/s"
     tell(f"{speed}; {samplers}; seed {settings['seed']}; {folder}")
     return EXIT_DONE
 

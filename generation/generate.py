@@ -13,7 +13,7 @@ stay untouched. So do the model's mode, weights and buffers.
 
 from collections.abc import Generator, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from components.kv_cache import KVCache
 from config.errors import ConfigError, Problem
+from config.model_config import ModelConfig
 from generation.samplers import Sampler, draw
 
 
@@ -54,8 +55,17 @@ def generate(
         ConfigError: at once, before the first step, for settings and tokens that cannot be used.
         CheckpointError: while stepping, if the model's output is not finite.
     """
-    config = model.config
+    config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
+    if problems := _find_problems(model, config, tokens, max_new_tokens, seed):
+        raise ConfigError(problems)
     drawable = config.d_vocab if vocab_size is None else min(vocab_size, config.d_vocab)
+    capacity = min(config.n_ctx, len(tokens) + max_new_tokens) if use_cache else None
+    return _steps(_Window(model, config, tokens, capacity), max_new_tokens, samplers, Random(seed), drawable)
+
+
+def _find_problems(
+    model: nn.Module, config: ModelConfig, tokens: Sequence[int], max_new_tokens: int, seed: int
+) -> list[Problem]:
     problems = []
     if max_new_tokens < 0:
         problems.append(Problem("max_new_tokens", f"max_new_tokens {max_new_tokens} must not be negative"))
@@ -70,10 +80,7 @@ def generate(
     if model.training and config.dropout > 0:
         message = f"the model is in training mode with dropout {config.dropout}: call model.eval() first"
         problems.append(Problem("model", message))
-    if problems:
-        raise ConfigError(problems)
-    capacity = min(config.n_ctx, len(tokens) + max_new_tokens) if use_cache else None
-    return _steps(_Window(model, tokens, capacity), max_new_tokens, samplers, Random(seed), drawable)
+    return problems
 
 
 def _steps(
@@ -93,16 +100,16 @@ def _steps(
 class _Window:
     """The tokens the model sees, and how far the cache knows them."""
 
-    def __init__(self, model: nn.Module, tokens: Sequence[int], capacity: int | None) -> None:
+    def __init__(self, model: nn.Module, config: ModelConfig, tokens: Sequence[int], capacity: int | None) -> None:
         self.model = model
-        self.n_ctx = model.config.n_ctx
+        self.n_ctx = config.n_ctx
         self.tokens = list(tokens[-self.n_ctx :])
         weight = next(model.parameters())
         self.device = weight.device
         self.cache = None
         if capacity is not None:
             with torch.inference_mode():
-                self.cache = KVCache(model.config, batch=1, capacity=capacity, device=weight.device, dtype=weight.dtype)
+                self.cache = KVCache(config, batch=1, capacity=capacity, device=weight.device, dtype=weight.dtype)
 
     def next_logits(self) -> Float[Tensor, "1 d_vocab"]:
         """Logits after the last token; with a cache, only tokens it has not seen are computed."""
