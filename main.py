@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.first_visit import reload_deep_link
+
 ROOT = Path(__file__).parent
 # Order, title, icon and address of every screen. A screen is listed when it works.
 PAGES = (
@@ -15,9 +17,13 @@ PAGES = (
 # The icon is a file of ours: Streamlit would fetch a :material/…: one from another site.
 st.set_page_config(page_title="LLM From Scratch", page_icon=str(ROOT / "ui" / "icon.svg"), layout="wide")
 st.html(ROOT / "ui" / "style.css")
-pages = [
-    st.Page(file, title=title, icon=icon, url_path=address, default=not address)
-    for file, title, icon, address in PAGES
-    if (ROOT / file).exists()
-]
-st.navigation(pages, position="top").run()
+page = st.navigation(
+    [
+        st.Page(file, title=title, icon=icon, url_path=address, default=not address)
+        for file, title, icon, address in PAGES
+        if (ROOT / file).exists()
+    ],
+    position="top",
+)
+reload_deep_link()
+page.run()

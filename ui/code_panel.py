@@ -2,11 +2,20 @@
 
 import streamlit as st
 
-from config.catalog import IMPLEMENTATIONS, entry
+from config.catalog import IMPLEMENTATIONS
 from config.model_config import ModelConfig
 from ui.sources import Source, chosen_components, read_source
 
-HEIGHT = 380
+LINE_HEIGHT, PADDING, MOST_HEIGHT = 20, 40, 300  # of a code block, in pixels
+SHORT = {
+    "embedding": "Embedding",
+    "block": "Block",
+    "norm": "Norm",
+    "attention": "Attention",
+    "mlp": "MLP",
+    "unembedding": "Unembedding",
+    "position": "Positions",
+}
 SAYS = {
     "einops": "says what happens, axis by axis",
     "torch": "the same with plain tensor operations",
@@ -17,23 +26,32 @@ SAYS = {
 def draw(config: ModelConfig) -> None:
     """One component at a time; all three implementations on request."""
     chosen = chosen_components(config)
+    if st.session_state.get("code-slot") not in chosen:  # at first, or when there are no positions any more
+        st.session_state["code-slot"] = "attention"
+    st.session_state.setdefault("code-kind", "einops")
     slot = st.pills(
-        "Part", list(chosen), key="code-slot", default="attention", required=True, label_visibility="collapsed",
-        format_func=lambda slot: entry(slot, chosen[slot]).title.split(" (")[0], persist_state="session",
+        "Part", list(chosen), key="code-slot", required=True, label_visibility="collapsed",
+        format_func=SHORT.__getitem__, persist_state="session",
     ) or "attention"  # fmt: skip
-    source = read_source(slot, chosen.get(slot, "attention"))
+    source = read_source(slot, chosen[slot])
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         kind = st.segmented_control(
-            "Implementation", IMPLEMENTATIONS, key="code-kind", default="einops", required=True,
+            "Implementation", IMPLEMENTATIONS, key="code-kind", required=True,
             label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
         if st.button("Side by side", key="side-by-side", icon=":material/view_column:", type="tertiary"):
             compare(source)
-    st.code(source.implementations[kind or "einops"], language="python", height=HEIGHT)
-    st.caption(f"{source.about.file} · {source.about.paper}")
+    code = source.implementations[kind or "einops"]
+    st.code(code, language="python", height=height_of(code))
+    st.caption(f"{source.about.title} · {source.about.file} · {source.about.paper}")
     with st.expander("Parameters, formula and paper: shared by all three", key="code-shared"):
         st.code(source.explanation, language=None, wrap_lines=True)
         st.code(source.base, language="python")
+
+
+def height_of(code: str) -> int:
+    """As high as the code, up to where the Start button would leave the screen."""
+    return min(MOST_HEIGHT, LINE_HEIGHT * (code.count("\n") + 1) + PADDING)
 
 
 @st.dialog("Three ways to write it", width="large")
@@ -44,5 +62,5 @@ def compare(source: Source) -> None:
         with column:
             st.markdown(f"**{kind}**")
             st.caption(SAYS[kind])
-            st.code(source.implementations[kind], language="python", height=480)
+            st.code(source.implementations[kind], language="python", height=480, wrap_lines=True)
     st.caption(f"Same parameters, same results, tested for outputs and gradients. {source.about.file}")

@@ -39,7 +39,7 @@ def plan_of(config: ModelConfig, whole: bool) -> Plan:
     """The same overall width for pre- and post-norm, so that the picture does not jump."""
     if config.norm_placement == "post":
         return Plan(92, 128, 80, 88, 80, whole) if whole else Plan(84, 124, 80, 84, 80, whole)
-    return Plan(92, 184, 132, 28, 28, whole) if whole else Plan(84, 180, 112, 26, 26, whole)
+    return Plan(92, 184, 132, 28, 28, whole) if whole else Plan(84, 132, 96, 16, 8, whole)
 
 
 def draw(config: ModelConfig, *, marked: Collection[str] = (), whole: bool = True) -> str:
@@ -211,8 +211,8 @@ def _ending(config: ModelConfig, x: float, plan: Plan, marked: Collection[str]) 
 def _header(x: float, width: float, name: str, size: str) -> str:
     return (
         svg.rectangle(x, PART_TOP, width, PART_HEIGHT, "box")
-        + svg.text(x + 14, PART_TOP + 18, name, "name", "start")
-        + svg.text(x + width - 12, PART_TOP + 18, size, "small", "end")
+        + svg.text(x + 12, PART_TOP + 18, name, "name", "start")
+        + svg.text(x + width - 9, PART_TOP + 18, size, "small", "end")
     )
 
 

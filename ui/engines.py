@@ -14,7 +14,7 @@ from ui.sampler_form import SamplerSettings
 from ui.writing import Writing
 
 MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
-PREVIEW_TOKENS = 56
+PREVIEW_TOKENS = 36
 
 # --- set-up: the text and its tokens, before a run exists ---------------------------------------------------------
 
@@ -131,6 +131,7 @@ def _as_token(tokenizer: Any, token: int, position: int) -> dict[str, Any]:
 class PromptFacts:
     """A prompt as the model will see it."""
 
+    known: str  # the prompt without what the tokenizer cannot encode
     line: str  # tokens and window, in words
     problem: str = ""  # characters the tokenizer has never seen
 
@@ -188,15 +189,16 @@ def check_prompt(path: str, stamp: str, prompt: str) -> PromptFacts:
     folder = Path(path).parent
     tokenizer = _tokenizer_of(str(folder), stamp)
     n_ctx = RunFolder(folder).read_model_config().n_ctx
-    count = len(tokenizer.encode_array(prompt, unknown="skip"))
+    unknown = tokenizer.unknown_characters(prompt)
+    known = prompt.translate({ord(character): None for character in unknown})
+    count = len(tokenizer.encode_array(known))
     line = f"{count:,} tokens · the model sees {n_ctx:,} at once"
     if count > n_ctx:
         line = f"{count:,} tokens · the model sees only the last {n_ctx:,} of them"
-    unknown = tokenizer.unknown_characters(prompt)
     if not unknown:
-        return PromptFacts(line)
+        return PromptFacts(known, line)
     shown = " ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
-    return PromptFacts(line, f"This run's tokenizer has never seen {shown} and leaves it out of the prompt.")
+    return PromptFacts(known, line, f"This run's tokenizer has never seen {shown} and leaves it out of the prompt.")
 
 
 def write(path: str, stamp: str, prompt: str, settings: SamplerSettings) -> Writing:

@@ -25,7 +25,7 @@ TITLES = {
     "weights": "Weights",
     "gradients": "Gradients",
     "optimizer": "AdamW's two averages",
-    "activations": "Activations of one micro-batch",
+    "activations": "Activations",
     "runtime": "Python and torch",
 }
 
@@ -63,5 +63,5 @@ def table(title: str, values: Mapping[str, int], total: str, in_words: object) -
 
 def definitions(values: Mapping[str, str]) -> str:
     """Names and single numbers in a row."""
-    items = "".join(f"<div><dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd></div>" for k, v in values.items())
-    return f"<dl class='numbers'>{items}</dl>"
+    items = "".join(f"<div>{html.escape(name)}<b>{html.escape(value)}</b></div>" for name, value in values.items())
+    return f"<div class='singles'>{items}</div>"

@@ -1,8 +1,12 @@
 """The row at the top of Train: three architectures as cards, four sizes, and what was changed since."""
 
+import html
+
 import streamlit as st
 
 from config.catalog import IMPLEMENTATIONS
+from config.fields import describe
+from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, SIZES, load_preset, preset_info, size_fields
 from ui import form, setup
 
@@ -84,7 +88,7 @@ def draw() -> None:
                 width="stretch",
                 wrap=True,
             )
-    with st.container(horizontal=True, vertical_alignment="center", key="size-row"):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="size-row"):
         st.segmented_control(
             "Size",
             SIZES,
@@ -95,6 +99,28 @@ def draw() -> None:
             persist_state="session",
         )
         draw_changes()
+        draw_details()
+
+
+def draw_details() -> None:
+    """Which fields the preset sets, to what, and where that comes from."""
+    info = preset_info(st.session_state["preset"])
+    with st.popover(f"What {info.title} sets", icon=":material/list:", type="tertiary"):
+        known = describe(ModelConfig)
+        words = {
+            form.label_of(known[name]): setup.in_words(value)
+            for name, value in info.fields.items()
+            if name != "d_vocab"
+        }
+        sizes = {
+            form.label_of(known[name]): setup.in_words(v) for name, v in size_fields(st.session_state["size"]).items()
+        }
+        rows = [
+            f"<tr><td>{html.escape(k)}</td><td class='amount'>{html.escape(v)}</td></tr>"
+            for k, v in (sizes | words).items()
+        ]
+        st.html(f"<table class='numbers'>{''.join(rows)}</table>")
+        st.caption(f"{info.note} {info.source}.")
 
 
 def draw_changes() -> None:

@@ -4,18 +4,17 @@ import html
 
 import streamlit as st
 
-from config.errors import ConfigError, RunError
 from config.run_config import RunConfig
-from runs import folder, launch
 from ui import plan
 from ui.builder import Build
 from ui.command import equivalent_command
 from ui.setup import TABS
+from ui.starting import start_run
 
 
 def draw(build: Build) -> None:
     """The card beside the form."""
-    with st.container(border=True, key="ready"):
+    with st.container(border=True, key="ready", gap="xsmall"):
         if build.config and build.plan:
             draw_numbers(build, build.plan)
         else:
@@ -57,12 +56,9 @@ def draw_problems(build: Build) -> None:
 
 
 def start(config: RunConfig) -> None:
-    """Make the run's folder, start its worker, and show the run; nothing here waits for the training."""
-    origin = {"launcher": "page", "command": equivalent_command(config), "seed": config.training.seed}
-    try:
-        run = folder.create_run(folder.CHECKPOINTS, config, origin)
-        launch.launch(run)
-    except (ConfigError, RunError, OSError) as error:
-        st.session_state["start-problem"] = f"The training could not be started: {error}"
-        return
-    st.query_params["run"] = run.id
+    """Start the run and put it into the address, so that this page shows it at once."""
+    run, problem = start_run(config)
+    if run:
+        st.query_params["run"] = run.id
+    else:
+        st.session_state["start-problem"] = problem

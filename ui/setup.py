@@ -59,10 +59,13 @@ def changes(model: Values, preset: str, size: str) -> dict[str, tuple[Any, Any]]
 def changes_in_words(changed: Mapping[str, tuple[Any, Any]]) -> str:
     """Positions rope → alibi · Heads 4 → 8."""
     known = describe(ModelConfig)
-    return " · ".join(f"{known[name].title} {_word(before)} → {_word(now)}" for name, (before, now) in changed.items())
+    return " · ".join(
+        f"{known[name].title} {in_words(before)} → {in_words(now)}" for name, (before, now) in changed.items()
+    )
 
 
-def _word(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A setting's value as a person reads it: on, 4, 0.1, rope."""
     if value is None:
         return "unset"
     if isinstance(value, bool):

@@ -1,5 +1,6 @@
 """The Text tab: which text, how it is cut, and the first batch as the model will see it."""
 
+import html
 from pathlib import Path
 
 import streamlit as st
@@ -17,8 +18,9 @@ PREVIEW_SEQUENCES = 2
 
 def draw(build: Build) -> None:
     """The whole tab."""
+    st.session_state.setdefault("text-source", SAMPLE)
     source = st.segmented_control(
-        "Text", (SAMPLE, OWN), key="text-source", required=True, default=SAMPLE, on_change=choose_source,
+        "Text", (SAMPLE, OWN), key="text-source", required=True, on_change=choose_source,
         help="The text the model learns from. training.txt has little plays, about 1 MB; any text of yours will do.",
         persist_state="session",
     )  # fmt: skip
@@ -86,14 +88,15 @@ def draw_facts(build: Build) -> None:
                 st.button("Replace what is unreadable", key="replace", on_click=replace_unreadable)
         return
     facts = build.text
-    if facts.characters:
-        st.text(f"{name[:60]}  ·  {file_size(facts.bytes)}  ·  {facts.different:,} different characters")
-    for note in facts.notes:
-        st.text(note)
-    if facts.characters and build.tokens.d_vocab and not build.tokens.problem:
-        per_token = facts.characters / max(1, build.tokens.train_tokens + build.tokens.val_tokens)
-        pieces = f"{count(build.tokens.train_tokens)} to train on, {count(build.tokens.val_tokens)} kept for validation"
-        st.caption(f"{pieces} · {build.tokens.d_vocab:,} different tokens · {per_token:.2g} characters each")
+    lines = [f"{name[:60]} · {file_size(facts.bytes)} · {facts.different:,} different characters"] if name else []
+    if build.tokens.d_vocab:
+        train, val = build.tokens.train_tokens, build.tokens.val_tokens
+        per_token = facts.characters / max(1, train + val)
+        lines.append(
+            f"{count(train)} tokens to train on, {count(val)} for validation · {build.tokens.d_vocab:,} different · "
+            f"{per_token:.2g} character{'' if per_token == 1 else 's'} each"
+        )
+    st.html("".join(f'<p class="fact">{html.escape(line)}</p>' for line in [*lines, *facts.notes]))
 
 
 def replace_unreadable() -> None:
