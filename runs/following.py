@@ -67,13 +67,12 @@ class LineFollower:
     def _is_other_file(self, file: BufferedReader) -> bool:
         """Whether what was read before is not in the file any more.
 
-        The size alone does not tell: a resume cuts the file and may have written past the old end before anybody
+        The size does not tell: a resume cuts the file and may have written past the old end before anybody
         looked. So the last bytes that were read are compared.
         """
         if self._offset == 0:
             return False
-        status = os.fstat(file.fileno())
-        if status.st_size < self._offset or status.st_ino != self._inode:
+        if os.fstat(file.fileno()).st_ino != self._inode:
             return True
         file.seek(self._offset - len(self._fingerprint))
         return file.read(len(self._fingerprint)) != self._fingerprint

@@ -26,7 +26,7 @@ FOLLOWERS = {
     "queued": {"starting", "stopping", "stopped", "failed"},
     "starting": {"running", "stopping", "stopped", "finished", "failed"},
     "running": {"paused", "stopping", "stopped", "finished", "failed"},
-    "paused": {"running", "stopping", "stopped", "failed"},
+    "paused": {"running", "stopping", "stopped", "finished", "failed"},
     "stopping": {"stopped", "finished", "failed"},
     "stopped": set(),
     "finished": set(),
@@ -163,8 +163,7 @@ class StateWriter:
             self.update()
 
     def beat(self) -> None:
-        """Show that the worker lives, while it evaluates, samples, saves, prepares data or is paused."""
-        self._last_step_time = None  # the time that passes here is not the time of a step
+        """Show that the worker lives, as often as it likes: in evaluation, sampling, preparing data, and in a pause."""
         if time.monotonic() - self._last_write_time >= HEARTBEAT_SECONDS:
             self.update()
 

@@ -117,6 +117,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(root: Path, run: RunFolder):
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "runs", "list", "--checkpoints", str(root)]
-    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=30)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    result = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=buffered, timeout=30
+    )
     os.close(write)
     assert (result.returncode, result.stderr) == (0, "")

@@ -183,6 +183,16 @@ def test_a_line_without_end_is_stepped_over(path: Path, reader: MetricsReader, m
     assert reader.steps == [1.0, 2.0]
 
 
+def test_a_value_that_comes_later_in_the_run_has_its_row(path: Path, reader: MetricsReader):
+    path.write_text(line(1) + line(2))
+    reader.refresh()
+    with path.open("a") as file:
+        file.write(line(3, skipped_steps=4.0) + line(4))
+    reader.refresh()
+    skipped = reader.columns("skipped_steps")["skipped_steps"]
+    assert skipped[2] == 4.0 and [math.isnan(value) for value in skipped] == [True, True, False, True]
+
+
 def test_the_number_of_columns_is_bounded(path: Path, reader: MetricsReader):
     path.write_text(line(1, **{f"key_{number}": 1.0 for number in range(500)}))
     reader.refresh()
