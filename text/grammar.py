@@ -120,6 +120,7 @@ class Teller:
         self._kept: list[str] = []
         self._bags: dict[str, list[Form]] = {name: [] for name in self.forms}
         self._script_bags: dict[str, list[list[str]]] = {name: [] for name in self.scripts}
+        self._orders: dict[str, list[int]] = {}
 
     def expand(self, name: str) -> str:
         """Text for slot `name`. Raises KeyError when neither the grammar nor `bound` knows it."""
@@ -130,7 +131,7 @@ class Teller:
         if bag is None:
             return self._expand_marked(name)
         if not bag:
-            self._refill(bag, self.forms[name])
+            self._refill(name, bag, self.forms[name])
         form = bag.pop()
         if isinstance(form, str):
             return form
@@ -157,7 +158,7 @@ class Teller:
         """The steps of one of the scripts called `name`."""
         bag = self._script_bags[name]
         if not bag:
-            self._refill(bag, self.scripts[name])
+            self._refill(f"*{name}", bag, self.scripts[name])
         return bag.pop()
 
     def below(self, count: int) -> int:
@@ -168,14 +169,27 @@ class Teller:
         """True with this probability."""
         return self.random() < probability
 
-    def _refill(self, bag: list, source: list) -> None:
-        if len(source) < SMALL:
-            bag.append(source[self.below(len(source))])
+    def _refill(self, name: str, bag: list, source: list) -> None:
+        """Fill an empty bag in a new order; few forms are drawn freely instead.
+
+        What was drawn in the last third of the former order stays out of the first third of this one, so that no
+        form returns at once. A bag is emptied from its end, so "last drawn" stands first in the order.
+        """
+        count = len(source)
+        if count < SMALL:
+            bag.append(source[self.below(count)])
             return
-        bag.extend(source)
-        for last in range(len(bag) - 1, 0, -1):
+        order = self._orders.setdefault(name, list(range(count)))
+        third = count // 3
+        late = set(order[:third])
+        for last in range(count - 1, 0, -1):
             other = self.below(last + 1)
-            bag[last], bag[other] = bag[other], bag[last]
+            order[last], order[other] = order[other], order[last]
+        for place in range(count - third, count):
+            while order[place] in late:
+                other = self.below(count - third)
+                order[place], order[other] = order[other], order[place]
+        bag.extend([source[number] for number in order])
 
 
 def fix_articles(text: str) -> str:
