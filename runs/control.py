@@ -7,7 +7,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 from config.errors import RunError
+from runs.files import open_regular
+from runs.machine import find_process
 
 if TYPE_CHECKING:
     from runs.folder import RunFolder
@@ -16,6 +20,7 @@ REQUESTS = ("stop", "pause", "save")
 # Written by the launcher when it starts a worker, taken away by the worker's first word: it bridges the seconds in
 # which Python is importing torch and nothing else on the disk tells that somebody pressed Start.
 LAUNCHED = "launched"
+GRACE_SECONDS = 10.0
 
 
 def request(run: RunFolder, message: str) -> None:
@@ -54,16 +59,15 @@ def clear_all(run: RunFolder) -> None:
         (run.control_path / message).unlink(missing_ok=True)
 
 
-def announce_launch(run: RunFolder, grace_seconds: float) -> None:
+def announce_launch(run: RunFolder) -> None:
     """Clear the messages and note that a worker is being started now.
 
     Raises:
-        RunError: another launcher did the same less than `grace_seconds` ago (two tabs, one click each).
+        RunError: another one is on its way already (two tabs, one click each).
     """
     run.control_path.mkdir(exist_ok=True)
     path = run.control_path / LAUNCHED
-    age = launch_age(run)
-    if age is not None and age >= grace_seconds:  # that worker never came to life
+    if is_launch_alive(run) is False:
         path.unlink(missing_ok=True)
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
@@ -72,16 +76,39 @@ def announce_launch(run: RunFolder, grace_seconds: float) -> None:
     clear_all(run)
 
 
+def note_launched_process(run: RunFolder, pid: int) -> None:
+    """Add to the announcement which process it is; nothing happens when that has spoken already."""
+    with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+        created = psutil.Process(pid).create_time()
+        descriptor = os.open(run.control_path / LAUNCHED, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.write(descriptor, f"{pid} {created}".encode())
+        finally:
+            os.close(descriptor)
+
+
 def withdraw_launch(run: RunFolder) -> None:
     """Take `announce_launch` back, because the worker could not be started."""
     (run.control_path / LAUNCHED).unlink(missing_ok=True)
 
 
-def launch_age(run: RunFolder) -> float | None:
-    """Seconds since a worker was started that has not spoken yet, or None when there is none."""
-    with contextlib.suppress(OSError):
-        return max(0.0, time.time() - os.stat(run.control_path / LAUNCHED, follow_symlinks=False).st_mtime)
-    return None
+def is_launch_alive(run: RunFolder) -> bool | None:
+    """Whether a worker that was started and has not spoken yet is on its way; None when none was started.
+
+    It may take its time (importing torch on a busy machine takes more than 10 s), and it may end at once (a broken
+    installation): its process tells. As long as that is not noted, 10 s of grace do.
+    """
+    try:
+        with open_regular(run.control_path / LAUNCHED) as file:
+            words = file.read(64).decode("ascii", errors="replace").split()
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return None
+    try:
+        pid, created = int(words[0]), float(words[1])
+    except (ValueError, IndexError):
+        return age <= GRACE_SECONDS
+    return find_process(pid, created) is not None
 
 
 def take_over(run: RunFolder) -> None:

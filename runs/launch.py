@@ -16,11 +16,10 @@ from config.errors import RunError
 from runs import control
 from runs.folder import RunFolder
 from runs.lock import RunLock, is_locked
-from runs.state import GRACE_SECONDS, RunStatus, read_status
+from runs.machine import find_process
+from runs.state import RunStatus, read_status
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
-# psutil derives the creation time from the clock of the machine, which may be set a little in between.
-_SAME_TIME_SECONDS = 2.0
 KILL_AFTER_SECONDS = 10.0
 
 
@@ -34,7 +33,7 @@ def launch(run: RunFolder, script: Path = TRAIN) -> subprocess.Popen[bytes]:
         RunError: a worker was started a moment ago.
         OSError: the process cannot be started, or the log not be written.
     """
-    control.announce_launch(run, GRACE_SECONDS)
+    control.announce_launch(run)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         log = os.open(run.log_path, flags, 0o666)
@@ -52,6 +51,7 @@ def launch(run: RunFolder, script: Path = TRAIN) -> subprocess.Popen[bytes]:
     except BaseException:
         control.withdraw_launch(run)
         raise
+    control.note_launched_process(run, process.pid)
     # A dead child stays as a zombie until somebody asks for its status; the thread does nothing but ask.
     threading.Thread(target=process.wait, name=f"reap {run.id}", daemon=True).start()
     return process
@@ -79,12 +79,7 @@ def find_worker(status: RunStatus) -> psutil.Process | None:
     """The live process that wrote `status`, or None: a pid alone may long belong to another process."""
     if status.pid is None or status.process_created is None:
         return None
-    try:
-        process = psutil.Process(status.pid)
-        same = abs(process.create_time() - status.process_created) <= _SAME_TIME_SECONDS
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
-        return None
+    return find_process(status.pid, status.process_created)
 
 
 def terminate(run: RunFolder, kill_after_seconds: float = KILL_AFTER_SECONDS) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 
 _CGROUP = Path("/sys/fs/cgroup")
+# psutil derives the creation time from the clock of the machine, which may be set a little in between.
+_SAME_TIME_SECONDS = 2.0
 _PACKAGES = ("torch", "numpy", "einops", "safetensors", "tiktoken", "sentencepiece", "streamlit")
 
 
@@ -27,6 +29,19 @@ def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
         return available
     # File cache counts as used although the kernel gives it back at once.
     return max(0, min(available, limit - used + int(statistics.get("inactive_file", 0))))
+
+
+def find_process(pid: int, created: float) -> psutil.Process | None:
+    """The live process `pid` that was created at that time, or None: a pid alone may belong to another one by now.
+
+    A zombie, dead and not yet asked for its status by its parent, counts as dead.
+    """
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - created) <= _SAME_TIME_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, ValueError, OverflowError):
+        return None
 
 
 def free_disk_bytes(folder: Path) -> int:

@@ -14,6 +14,7 @@ import psutil
 
 from config.errors import RunError
 from runs import control
+from runs.control import GRACE_SECONDS
 from runs.files import read_json, sweep_temporary_files, write_json
 from runs.lock import is_locked
 
@@ -37,11 +38,11 @@ TERMINAL = frozenset({"stopped", "finished", "failed"})
 LIVE = frozenset({"queued", "starting", "running", "paused", "stopping", "stalled"})
 RESUMABLE = frozenset({"stopped", "failed", "orphaned"})
 
-GRACE_SECONDS = 10.0
 STALE_SECONDS = 30.0
 STALE_STEPS = 5
 HEARTBEAT_SECONDS = 1.0
 _REASON_LIMIT = 2_000
+_NEVER_SPOKE = "The worker was started and ended before it said anything; see the log."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,19 +191,19 @@ def read_status(run: RunFolder) -> RunStatus:
 
 def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunStatus:
     now = time.time()
-    launch_age = control.launch_age(run)
+    launch_alive = control.is_launch_alive(run)
     if stored is None:
-        return _derive_unspoken(run, locked, launch_age, now)
+        return _derive_unspoken(run, locked, launch_alive, now)
     status = RunStatus(**stored)
     silence = now - (status.heartbeat or 0.0)
-    if launch_age is not None and launch_age <= GRACE_SECONDS:
+    if launch_alive:
         return _changed(status, "queued", "The worker is being started.")
     if locked:
         if not status.terminal and silence > status.stale_after_seconds:
             return _changed(status, "stalled", f"Nothing heard from the worker for {silence:.0f} seconds.")
         return status
-    if launch_age is not None:
-        return _changed(status, "orphaned", "The worker was started and ended before it said anything; see the log.")
+    if launch_alive is False:
+        return _changed(status, "orphaned", _NEVER_SPOKE)
     if status.terminal or (status.state in ("queued", "starting") and silence <= GRACE_SECONDS):
         return status
     return _changed(
@@ -210,21 +211,19 @@ def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunS
     )
 
 
-def _derive_unspoken(run: RunFolder, locked: bool, launch_age: float | None, now: float) -> RunStatus:
+def _derive_unspoken(run: RunFolder, locked: bool, launch_alive: bool | None, now: float) -> RunStatus:
     """The state of a folder without state.json."""
-    try:
-        created = os.stat(run.config_path, follow_symlinks=False).st_mtime
-    except OSError:
-        created = None
-        with contextlib.suppress(OSError):  # made this moment: config.json is about to follow
-            if now - os.stat(run.path).st_mtime <= GRACE_SECONDS:
-                created = now
-    if created is None:
-        return RunStatus(state="unreadable", reason="config.json is missing: this is not a run, or it was damaged.")
-    age = min(now - created, launch_age if launch_age is not None else now - created)
-    if locked or age <= GRACE_SECONDS:
+    if locked or launch_alive:
         return RunStatus(state="queued", reason="The worker is being started.")
-    return RunStatus(state="orphaned", reason="No worker ever took this run; see the log.")
+    if launch_alive is False:
+        return RunStatus(state="orphaned", reason=_NEVER_SPOKE)
+    for path in (run.config_path, run.path):  # a folder that was made this moment has no config.json yet
+        with contextlib.suppress(OSError):
+            if now - os.stat(path, follow_symlinks=False).st_mtime <= GRACE_SECONDS:
+                return RunStatus(state="queued", reason="The worker is being started.")
+            if path == run.config_path:
+                return RunStatus(state="orphaned", reason="No worker ever took this run.")
+    return RunStatus(state="unreadable", reason="config.json is missing: this is not a run, or it was damaged.")
 
 
 def _changed(status: RunStatus, state: str, reason: str) -> RunStatus:

@@ -27,6 +27,7 @@ def test_the_worker_is_started_with_exactly_these_flags(run: RunFolder, monkeypa
     class FakePopen:
         def __init__(self, command: list[str], **options: Any) -> None:
             log = options.pop("stdout")
+            self.pid = os.getpid()
             seen.update(options, command=command, log=os.readlink(f"/proc/self/fd/{log}"))
 
         def wait(self) -> int:
@@ -96,6 +97,15 @@ def test_two_clicks_start_one_worker(run: RunFolder, wait_until):
     launch.terminate(run)
 
 
+def test_a_worker_that_dies_at_birth_is_seen_at_once(run: RunFolder, wait_until, tmp_path: Path):
+    script = tmp_path / "train.py"
+    script.write_text("import nothing_of_this_name")
+    launch.launch(run, script)
+    wait_until(lambda: read_status(run).state == "orphaned")
+    assert "see the log" in read_status(run).reason
+    assert "nothing_of_this_name" in run.log_path.read_text()
+
+
 def test_a_launch_that_failed_does_not_look_like_one(run: RunFolder):
     StateWriter(run).set("failed")
     run.log_path.symlink_to("/dev/null")
@@ -105,7 +115,7 @@ def test_a_launch_that_failed_does_not_look_like_one(run: RunFolder):
 
 
 def test_a_worker_that_never_spoke_does_not_bar_the_next(run: RunFolder, wait_until):
-    control.announce_launch(run, 10.0)
+    control.announce_launch(run)
     past = time.time() - 11
     os.utime(run.control_path / control.LAUNCHED, (past, past))
     os.utime(run.config_path, (past, past))

@@ -26,16 +26,14 @@ def test_a_lock_is_seen_and_freed(run: RunFolder):
     assert not is_locked(run)
 
 
-def test_of_two_processes_that_fight_for_a_run_one_wins(run: RunFolder, start_worker):
+def test_of_two_processes_that_fight_for_a_run_one_wins(run: RunFolder, start_worker, wait_until):
     fighters = [start_worker(run, None) for _ in range(2)]
-    deadline = time.monotonic() + 10
-    while all(fighter.poll() is None for fighter in fighters) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: any(fighter.poll() is not None for fighter in fighters))
     ended = [fighter for fighter in fighters if fighter.poll() is not None]
     assert len(ended) == 1
     assert "is already being trained by another process" in ended[0].communicate()[0]
     (winner,) = [fighter for fighter in fighters if fighter not in ended]
-    assert read_status(run).pid == winner.pid
+    wait_until(lambda: read_status(run).pid == winner.pid)
 
 
 def test_acquire_waits_for_a_holder_that_is_about_to_leave(run: RunFolder):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -111,18 +112,50 @@ def test_unknown_values_of_a_later_version_are_ignored(run: RunFolder):
 
 def test_a_launch_is_queued_until_the_worker_speaks(run: RunFolder):
     store(run, state="stopped", step=7)
-    control.announce_launch(run, 10.0)
+    control.announce_launch(run)
     status = read_status(run)
     assert (status.state, status.step) == ("queued", 7)
+    with pytest.raises(RunError, match="was started a moment ago"):
+        control.announce_launch(run)
     make_older(run.control_path / control.LAUNCHED, 11)
     assert read_status(run).state == "orphaned"
     StateWriter(run).set("starting")
     assert read_status(run).state == "starting"
 
 
+def test_a_worker_that_is_long_in_starting_is_not_given_up(run: RunFolder):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        for path in (run.config_path, run.path):
+            make_older(path, 100)
+        control.announce_launch(run)
+        control.note_launched_process(run, process.pid)
+        make_older(run.control_path / control.LAUNCHED, 100)
+        assert read_status(run).state == "queued"  # no state.json yet
+        store(run, state="stopped")
+        assert read_status(run).state == "queued"  # a resume
+        with pytest.raises(RunError, match="was started a moment ago"):
+            control.announce_launch(run)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert read_status(run).state == "orphaned", "a zombie was taken for a worker"
+        run.state_path.unlink()
+        assert "ended before it said anything" in read_status(run).reason
+    control.announce_launch(run)
+    control.note_launched_process(run, process.pid)  # gone before anybody could note it
+    assert (run.control_path / control.LAUNCHED).read_text() == ""
+
+
+def test_a_second_worker_that_was_refused_does_not_hide_the_first(run: RunFolder):
+    with RunLock(run):
+        store(run, state="running")
+        control.announce_launch(run)
+        make_older(run.control_path / control.LAUNCHED, 11)
+        assert read_status(run).state == "running"
+
+
 def test_a_new_launch_extends_the_grace_of_an_old_folder(run: RunFolder):
     make_older(run.config_path, 100)
-    control.announce_launch(run, 10.0)
+    control.announce_launch(run)
     assert read_status(run).state == "queued"
 
 
@@ -252,7 +285,7 @@ def test_the_first_word_takes_the_control_folder_over(run: RunFolder):
     StateWriter(run).set("starting")
     assert control.requested(run) == set()
 
-    control.announce_launch(run, 10.0)
+    control.announce_launch(run)
     control.request(run, "pause")  # pressed while the new worker was starting
     StateWriter(run).set("starting")
     assert control.requested(run) == {"pause"}
