@@ -118,7 +118,7 @@ def control(section: str, info: FieldInfo) -> None:
     elif info.type is str:
         st.text_input(placeholder=info.typical, **shared)
     else:
-        options: dict[str, Any] = {"value": None, "placeholder": info.typical} if info.optional else {}
+        options: dict[str, Any] = {"value": None, "placeholder": info.typical} if info.optional else {"required": True}
         st.number_input(step=step_of(info), format="%g" if info.type is float else "%d", **options, **shared)
 
 

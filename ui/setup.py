@@ -28,13 +28,8 @@ def check(model: Values, data: Values, training: Values, *, implementation: str,
     """All problems of all parts at once, by (section, field)."""
     problems: dict[tuple[str, str], str] = {}
     for section, values in (("model", model), ("data", data), ("training", training)):
-        known = describe(CLASSES[section])
         for problem in find_problems(CLASSES[section], values):
-            info = known.get(problem.field)
-            message = problem.message
-            if info and values.get(problem.field) is None and not info.optional:
-                message = f"{info.title} is empty: write a number (typical: {info.typical})"
-            problems.setdefault((section, problem.field), message)
+            problems.setdefault((section, problem.field), problem.message)
     if problems:
         return Setup(problems, None)
     config = RunConfig(

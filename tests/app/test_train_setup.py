@@ -1,0 +1,313 @@
+"""Train before Start, through main.py: presets, every control, every reason not to start, and Start itself."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from config.fields import describe
+from config.presets import PRESET_NAMES, SIZES, load_preset
+from runs import folder
+from ui import form, text_panel
+
+ROOT = Path(__file__).parents[2]
+TRAIN = "pages/train_model.py"
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """A checkpoints folder of our own, and the runs that were launched in it; no worker is started."""
+    runs = []
+    monkeypatch.setattr(folder, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr("runs.launch.launch", runs.append)
+    return runs
+
+
+@pytest.fixture
+def page(launched):
+    app = AppTest.from_file(ROOT / "main.py", default_timeout=30).run()
+    return healthy(app.switch_page(TRAIN).run())
+
+
+def healthy(app: AppTest) -> AppTest:
+    assert not app.exception, [entry.value for entry in app.exception]
+    return app
+
+
+def problems(app: AppTest) -> str:
+    """What stands in red under the controls."""
+    return " ".join(block.proto.body for block in app.get("html") if 'class="problem' in block.proto.body)
+
+
+def start_button(app: AppTest):
+    return app.button(key="start")
+
+
+def test_opens_cold_ready_to_train(page):
+    assert not start_button(page).disabled
+    assert "parameters" in page.markdown[0].value or any("parameters" in m.value for m in page.markdown)
+    assert problems(page) == ""
+
+
+def test_at_most_a_dozen_settings_before_more_is_opened():
+    basic = [info for info in form.describe(form.SECTIONS["model"]).values() if info.basic]
+    assert len(basic) + 1 <= 12  # and the size
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_every_preset_in_every_size_fills_the_form(page, name, size):
+    page.button_group(key="size").set_value(size).run()
+    healthy(page.button(key=f"preset-{name}").click().run())
+    expected = load_preset(name, size).to_dict()
+    assert {key: page.session_state[f"model-{key}"] for key in expected} == expected
+
+
+def test_size_keeps_a_changed_component(page):
+    page.button_group(key="model-position").set_value("alibi").run()
+    page.button_group(key="size").set_value("small")
+    healthy(page.run())
+    assert page.session_state["model-position"] == "alibi"
+    assert page.session_state["model-d_model"] == 256
+
+
+def test_change_is_told_and_reset_takes_it_back(page):
+    page.button(key="preset-llama").click().run()
+    page.button_group(key="model-position").set_value("alibi").run()
+    assert any("LLaMA, modified: Positions rope → alibi" in badge.value for badge in page.markdown)
+    healthy(page.button(key="reset").click().run())
+    assert page.session_state["model-position"] == "rope"
+    assert not any("modified" in badge.value for badge in page.markdown)
+
+
+@pytest.mark.parametrize("position", ["learned", "rope", "alibi", "sinusoidal", "none"])
+def test_every_position_can_be_chosen(page, position):
+    healthy(page.button_group(key="model-position").set_value(position).run())
+    assert not start_button(page).disabled
+
+
+def test_every_control_can_be_changed_once(page):
+    for number in page.number_input:
+        info_step = number.step or 1
+        healthy(number.set_value((number.value or 0) + info_step).run())
+    for toggle in page.toggle:
+        healthy(toggle.set_value(not toggle.value).run())
+    for box in page.selectbox:
+        healthy(box.set_value(box.options[-1]).run())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("model-n_heads", 3, "d_model 128 is not divisible by n_heads 3"),
+        ("model-n_kv_heads", 3, "n_heads 4 is not a multiple of n_kv_heads 3"),
+        ("model-n_layers", 1_000_000_000, "n_layers 1,000,000,000 is above 1,024"),
+        ("model-d_model", 0, "d_model 0 is below 1"),
+        ("model-dropout", 2.0, "dropout 2.0 is above"),
+        ("model-n_ctx", 1_000_000, "a context of 1,000,000 needs at least 1,000,001"),
+        ("training-max_steps", 10, "warmup_steps 100 is more than max_steps 10"),
+        ("training-grad_accumulation", 5, "batch_size 12 cannot be cut into 5"),
+        ("training-lr", 1e-6, "min_lr 0.0001 is above lr 1e-06"),
+    ],
+)
+def test_problem_stands_beside_its_control_and_forbids_start(page, field, value, sentence):
+    healthy(page.number_input(key=field).set_value(value).run())
+    assert problems(page).count(sentence) == 2  # below the control, and in the card beside Start
+    assert start_button(page).disabled
+
+
+def test_all_problems_are_told_at_once(page):
+    page.number_input(key="model-n_heads").set_value(3)
+    page.number_input(key="training-max_steps").set_value(10)
+    healthy(page.run())
+    assert "not divisible" in problems(page) and "warmup_steps" in problems(page)
+    assert any("2 things to mend" in text.value for text in page.markdown)
+
+
+def test_model_that_cannot_fit_is_refused_with_the_numbers(page, monkeypatch):
+    monkeypatch.setattr("runs.machine.available_memory_bytes", lambda: 200_000_000)
+    healthy(page.run())
+    assert "GB of memory" in problems(page) and start_button(page).disabled
+
+
+def test_model_that_barely_fits_is_warned_about(page, monkeypatch):
+    monkeypatch.setattr("runs.machine.available_memory_bytes", lambda: 500_000_000)
+    healthy(page.run())
+    assert "of the memory that is free" in page.warning[0].value and not start_button(page).disabled
+
+
+def test_settings_without_effect_are_hidden_and_keep_their_value(page):
+    assert "model-rope_theta" not in [number.key for number in page.number_input]
+    page.button_group(key="model-position").set_value("rope").run()
+    page.number_input(key="model-rope_theta").set_value(500_000.0).run()
+    page.button_group(key="model-position").set_value("alibi").run()
+    page.button_group(key="model-position").set_value("rope")
+    healthy(page.run())
+    assert page.number_input(key="model-rope_theta").value == 500_000.0
+
+
+def test_values_survive_another_page(page):
+    page.button(key="preset-olmo").click().run()
+    page.number_input(key="model-n_layers").set_value(7).run()
+    page.switch_page("pages/home.py").run()
+    healthy(page.switch_page(TRAIN).run())
+    assert page.number_input(key="model-n_layers").value == 7
+    assert page.session_state["preset"] == "olmo"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_examples_fill_a_form_that_can_start(page, number):
+    healthy(page.button(key=f"example-{number}").click().run())
+    assert not start_button(page).disabled
+
+
+def test_start_makes_a_run_and_shows_it(page, launched):
+    page.button(key="preset-llama").click().run()
+    page.number_input(key="training-max_steps").set_value(300).run()
+    healthy(start_button(page).click().run())
+    (run,) = launched
+    config = run.read_config()
+    assert (config.preset, config.size, config.training.max_steps) == ("llama", "tiny", 300)
+    assert page.query_params["run"] == run.id
+    assert not page.number_input  # the form has made way for the run
+
+
+def test_start_that_fails_says_why(page, monkeypatch):
+    def no_room(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("runs.launch.launch", no_room)
+    healthy(start_button(page).click().run())
+    assert "no space left on device" in page.error[0].value
+
+
+@pytest.mark.parametrize("run_id", ["20260101000000", "../../etc", "x" * 5000, "20260101000000\n"])
+def test_unknown_run_is_one_sentence(page, run_id):
+    page.query_params["run"] = run_id
+    healthy(page.run())
+    assert page.title[0].value == "No such run"
+
+
+def test_code_and_numbers_follow_the_model(page):
+    page.session_state["panel-tab"] = "Code"
+    healthy(page.run())
+    assert any("class AttentionEinops" in block.value for block in page.code)
+    page.session_state["code-slot"] = "position"
+    healthy(page.run())
+    assert any("class PositionalEmbeddingEinops" in block.value for block in page.code)
+    page.button_group(key="model-position").set_value("none")  # the part that is shown is gone
+    healthy(page.run())
+    healthy(page.button(key="side-by-side").click().run())
+    assert any("class AttentionFused" in block.value for block in page.code)
+    page.session_state["panel-tab"] = "Numbers"
+    healthy(page.run())
+    assert any("KV cache" in block.proto.body for block in page.get("html"))
+
+
+def open_text(page: AppTest) -> AppTest:
+    page.session_state["form-tab"] = "Text"
+    page.session_state["text-source"] = text_panel.OWN
+    return healthy(page.run())
+
+
+def upload(page: AppTest, name: str, content: bytes) -> AppTest:
+    return healthy(page.file_uploader[0].upload(name, content).run())
+
+
+def test_upload_is_stored_by_content_and_trained_on(page, launched, tmp_path):
+    open_text(page)
+    upload(page, "../../evil.txt", b"to be or not to be, that is the question. " * 200)
+    stored = list((tmp_path / "checkpoints" / ".uploads").iterdir())
+    assert [len(path.stem) for path in stored] == [64]
+    assert page.session_state["data-text_file"] == str(stored[0])
+    healthy(start_button(page).click().run())
+    assert launched[0].read_config().data.text_file == str(stored[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"   \n", "the uploaded file is empty"),
+        (b"short", "needs at least 65"),
+        (b"binary\0file" * 100, "is not a text file"),
+        ("\ufeffutf-16".encode("utf-16") * 50, "is UTF-16"),
+    ],
+)
+def test_upload_that_is_no_text_is_one_sentence(page, content, sentence):
+    open_text(page)
+    upload(page, "text.txt", content)
+    assert sentence in problems(page)
+
+
+def test_latin_1_is_offered_and_works(page):
+    open_text(page)
+    upload(page, "latin.txt", ("Où est la bibliothèque ? " * 300).encode("latin-1"))
+    assert "is not UTF-8" in problems(page) and start_button(page).disabled
+    healthy(page.button(key="as-latin").click().run())
+    assert problems(page) == "" and not start_button(page).disabled
+
+
+def test_unreadable_bytes_can_be_replaced(page):
+    open_text(page)
+    upload(page, "latin.txt", ("Où est la bibliothèque ? " * 300).encode("latin-1"))
+    healthy(page.button(key="replace").click().run())
+    assert problems(page) == "" and not start_button(page).disabled
+    assert "�" in Path(page.session_state["data-text_file"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "many", "1.5"])
+def test_data_size_that_is_none_is_told(page, size):
+    page.session_state["form-tab"] = "Text"
+    page.run()
+    healthy(page.text_input(key="data-data_size").set_value(size).run())
+    assert "data_size" in problems(page) and start_button(page).disabled
+
+
+@pytest.mark.parametrize("kind", ["character", "bpe", "sentencepiece"])
+def test_tokenizers_show_their_first_batch(page, kind, tmp_path):
+    open_text(page)
+    upload(
+        page,
+        "text.txt",
+        ("".join(f"the {n} quick brown foxes jump over {n * 7} lazy dogs. " for n in range(400))).encode(),
+    )
+    page.session_state["data-vocab_size"] = 300
+    healthy(page.button_group(key="data-tokenizer_type").set_value(kind).run())
+    assert problems(page) == ""
+    assert any("The first batch" in text.value for text in page.markdown)
+
+
+def test_tokenizer_that_is_not_there_is_told(page, monkeypatch):
+    from config.errors import TextError
+
+    def offline(*_, **__):
+        raise TextError("GPT-2's vocabulary is not on this machine")
+
+    monkeypatch.setattr("text.tokenizer.train_tokenizer", offline)
+    page.session_state["form-tab"] = "Text"
+    page.session_state["data-data_size"] = "9000"
+    page.run()
+    healthy(page.button_group(key="data-tokenizer_type").set_value("gpt2").run())
+    assert "GPT-2&#x27;s vocabulary is not on this machine" in problems(page)
+    assert start_button(page).disabled
+
+
+def test_page_loads_no_torch():
+    import subprocess
+
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest;"
+        f"app = AppTest.from_file({str(ROOT / 'main.py')!r}, default_timeout=60).run();"
+        "app.switch_page('pages/train_model.py').run();"
+        "assert not app.exception; print(sorted({'torch', 'einops'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_has_a_help_line_with_a_typical_value():
+    for config_class in form.SECTIONS.values():
+        for info in describe(config_class).values():
+            assert info.help and info.typical, info.name
+            assert f"Typical: {info.typical}" in form.help_of(info)
