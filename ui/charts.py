@@ -55,7 +55,7 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         figure.add_trace(_line(curves.smoothed, color, 2.5, "train"))
     ink = INK[view.theme]
     validation = _line(curves.validation, ink, 1.5, "validation")
-    figure.add_trace(validation.update(mode="lines+markers", marker={"color": ink, "size": 6}))
+    figure.add_trace(validation.update(mode="lines+markers", marker={"color": ink, "size": 6}, cliponaxis=False))
     for name, nats in (baselines or {}).items():
         _add_level(figure, nats, baseline_title(name), QUIET, view.log)
     figure.update_layout(
@@ -69,13 +69,13 @@ def rate_figure(curves: Curves, view: View) -> go.Figure:
     """The learning rate: warm-up, then decay."""
     figure = _figure("Learning rate", SMALL_HEIGHT, view)
     figure.add_trace(_line(curves.learning_rate, QUIET, 1.5, "learning rate"))
-    return figure.update_yaxes(rangemode="tozero", exponentformat="e", nticks=4)
+    return figure.update_yaxes(rangemode="tozero", exponentformat="e", tickformat=".1~e", nticks=4)
 
 
 def gradient_figure(curves: Curves, view: View, clip: float) -> go.Figure:
     """The gradient's norm before clipping, and the length that clipping leaves."""
     color = WARNING[view.theme]
-    note = f" <span style='font-weight:400;color:{color}'>longer than {clip:g} is clipped</span>" if clip else ""
+    note = f" <span style='font-weight:400;color:{color}'>clip {clip:g}</span>" if clip else ""
     figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view)
     figure.add_trace(_line(curves.grad_norm, QUIET, 1, "gradient norm"))
     if clip:
@@ -87,7 +87,7 @@ def speed_figure(curves: Curves, view: View) -> go.Figure:
     """Tokens trained on in each second."""
     figure = _figure("Tokens per second", SMALL_HEIGHT, view)
     figure.add_trace(_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s"))
-    return figure.update_yaxes(rangemode="tozero", nticks=4)
+    return figure.update_yaxes(rangemode="tozero", nticks=4, tickformat="~s")
 
 
 def baseline_title(key: str) -> str:
@@ -112,10 +112,14 @@ def _figure(title: str, height: int, view: View) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
         title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
-        height=height, margin={"l": 0, "r": 8, "t": 32, "b": 0}, hovermode="x", showlegend=False,
+        height=height, margin={"l": 40, "r": 8, "t": 32, "b": 44}, hovermode="x", showlegend=False,
         uirevision=f"{view.x} {view.log}",  # a zoom that the person made survives the next second
     )  # fmt: skip
-    figure.update_xaxes(title={"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8}, rangemode="tozero")
+    # Fixed margins: with automargin plotly lays out every chart twice, once a second.
+    figure.update_xaxes(
+        title={"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8}, rangemode="tozero", automargin=False
+    )
+    figure.update_yaxes(automargin=False)
     if view.x == "tokens":
         figure.update_xaxes(tickformat="~s")
     return figure

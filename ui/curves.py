@@ -12,45 +12,19 @@ from pathlib import Path
 import streamlit as st
 
 from runs.folder import RunFolder
-from runs.metrics import MetricsReader, SamplesReader, downsample
+from runs.metrics import MetricsReader, SamplesReader
 
 Points = tuple[Sequence[float | None], Sequence[float | None]]
 
 X_COLUMNS = {"step": "step", "tokens": "tokens_seen", "time": "elapsed_seconds"}
+# Twice as many points: a lowest and a highest value in each bucket. The charts are about 750 and 240 pixels wide.
+BUCKETS, SMALL_BUCKETS = 400, 120
+# The small charts change slowly, and drawing is what a live page costs the browser most.
+SMALL_SECONDS = 3.0
 SPEED_WINDOW = 60  # looks at the run, about one a second
 SPEED_MINIMUM_SECONDS, SPEED_GAP_SECONDS = 5.0, 10.0
 SPEED_STEPS = 200
 READERS = 16  # runs that are watched at the same time; the one that was looked at longest ago is forgotten
-
-
-class Smoother:
-    """Exponential moving average of a column that grows: a call costs what is new since the last one."""
-
-    def __init__(self, keep: float) -> None:
-        self._keep = keep
-        self._restart()
-
-    def _restart(self) -> None:
-        self._averages: list[float] = []
-        self._total = self._weight = 0.0
-        self._last = math.nan
-
-    def extend(self, values: Sequence[float]) -> list[float]:
-        """The average at every value, without the usual pull towards the start (Adam's bias correction).
-
-        Values that are not finite leave the average as it is. A resume shortens the column: then it starts anew.
-        """
-        done = len(self._averages)
-        if len(values) < done or (done and values[done - 1] != self._last and not math.isnan(self._last)):
-            self._restart()
-        keep, total, weight = self._keep, self._total, self._weight
-        for value in values[len(self._averages) :]:
-            if math.isfinite(value):
-                total, weight = keep * total + (1 - keep) * value, keep * weight + (1 - keep)
-            self._averages.append(total / weight if weight else math.nan)
-        self._total, self._weight = total, weight
-        self._last = values[-1] if values else math.nan
-        return self._averages
 
 
 @dataclass(frozen=True)
@@ -71,14 +45,16 @@ class RunReader:
     def __init__(self, run: RunFolder) -> None:
         self.metrics = MetricsReader(run.metrics_path)
         self.samples = SamplesReader(run.samples_path)
-        self._smoothers: dict[float, Smoother] = {}
-        self._seen: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
         self._lock = threading.Lock()
+        self._seen: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
+        self._small: dict[tuple[str, str], tuple[float, Points]] = {}
 
     def refresh(self, force: bool = False) -> None:
-        """Read what the worker has written since the last call."""
+        """Read what the worker has written since the last call; with `force`, to the last line."""
         self.metrics.refresh(force)
         self.samples.refresh(force)
+        if force:
+            self._small.clear()
 
     def seconds_per_step(self, step: int) -> float | None:
         """By the clock of whoever watches, so that evaluating, sampling and saving count too.
@@ -100,22 +76,26 @@ class RunReader:
     def curves(self, x: str, smoothing: float) -> Curves:
         """The points to draw over x ("step", "tokens" or "time")."""
         column = X_COLUMNS[x]
-        thin = self.metrics.series
+        losses = self.metrics.series
         return Curves(
-            train=_drawable(thin("train_loss_nats", column)),
-            smoothed=self._smoothed(column, smoothing) if smoothing else None,
+            train=_drawable(losses("train_loss_nats", column, buckets=BUCKETS)),
+            smoothed=_drawable(losses("train_loss_nats", column, buckets=BUCKETS, smoothing=smoothing))
+            if smoothing
+            else None,
             validation=self._validation(column),
-            learning_rate=_drawable(thin("learning_rate", column)),
-            grad_norm=_drawable(thin("grad_norm", column)),
-            tokens_per_second=_drawable(thin("tokens_per_second", column)),
+            learning_rate=self._slow("learning_rate", column),
+            grad_norm=self._slow("grad_norm", column),
+            tokens_per_second=self._slow("tokens_per_second", column),
         )
 
-    def _smoothed(self, column: str, smoothing: float) -> Points:
-        columns = self.metrics.columns(column, "train_loss_nats")
-        with self._lock:
-            smoother = self._smoothers.setdefault(smoothing, Smoother(smoothing))
-            averages = list(smoother.extend(columns["train_loss_nats"]))
-        return _drawable(downsample(columns[column], averages))
+    def _slow(self, y: str, column: str) -> Points:
+        """Points that stay the same for some seconds: an unchanged figure is not drawn again."""
+        now = time.monotonic()
+        then, points = self._small.get((y, column), (-math.inf, ([], [])))
+        if now - then >= SMALL_SECONDS:
+            points = _drawable(self.metrics.series(y, column, buckets=SMALL_BUCKETS))
+            self._small[y, column] = (now, points)
+        return points
 
     def _validation(self, column: str) -> Points:
         evaluations = self.metrics.evaluations
@@ -139,7 +119,7 @@ class RunReader:
 def _drawable(points: tuple[Sequence[float], Sequence[float]]) -> Points:
     """NaN and infinity as None, which a chart draws as a gap and JSON can carry."""
     x, y = points
-    return x, [value if math.isfinite(value) else None for value in y]
+    return list(x), [value if math.isfinite(value) else None for value in y]
 
 
 @st.cache_resource(max_entries=READERS, show_spinner=False)

@@ -43,13 +43,13 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     run_header.draw_numbers(reader, baselines)
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
             st.markdown("**Loss** in nats per token")
             st.space("stretch")
             view = _choose_view()
         draw_charts(run, reader, view, baselines, config)
     with right:
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
             st.markdown("**What it writes**", help="The same prompt and the same seed at every evaluation: only the model changes.")
         losses = {row.get("step", -1): row["val_loss_nats"] for row in reader.metrics.evaluations}
         samples.draw(reader.samples.samples, losses, height=charts.HEIGHT + charts.SMALL_HEIGHT)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from ui.words import number
 
-NEWEST, OLDER = 8, 16  # texts that are drawn: the newest ones, and a thinning selection back to the first
+NEWEST, OLDER = 6, 10  # texts that are drawn: the newest ones, and a thinning selection back to the first
 
 
 def choose(total: int, newest: int = NEWEST, older: int = OLDER) -> list[int]:

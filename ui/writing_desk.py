@@ -37,7 +37,7 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
     facts = _check_prompt(checkpoint, prompt)
     sheet: Sheet | None = st.session_state.get(SHEET)
     progress = sheet.writing.look() if sheet else None
-    _draw_buttons(run, checkpoint if facts else None, settings, prompt, sheet, progress)
+    _draw_buttons(run, checkpoint if facts else None, settings, facts.known if facts else "", sheet, progress)
     if facts and facts.problem:
         st.warning(literal(facts.problem), icon=":material/spellcheck:")
     draw_text = st.fragment(_draw_text, run_every=LOOK_SECONDS if progress and progress.active else None, key="text")

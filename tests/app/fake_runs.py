@@ -59,7 +59,7 @@ def write_metrics(run: RunFolder, steps: int, evaluate_every: int) -> None:
     lines, texts = [], []
     for step in range(steps + 1):
         if step:
-            lines.append(_step_line(step, steps, noise))
+            lines.append(step_line(step, steps, noise))
         if step % evaluate_every == 0 or step == steps:
             loss = loss_at(step) + 0.05
             lines.append({"step": step, "val_loss_nats": loss, "val_bits_per_byte": loss / math.log(2)})
@@ -68,7 +68,7 @@ def write_metrics(run: RunFolder, steps: int, evaluate_every: int) -> None:
     run.samples_path.write_text("".join(json.dumps(text) + "\n" for text in texts))
 
 
-def _step_line(step: int, steps: int, noise: random.Random) -> dict[str, float]:
+def step_line(step: int, steps: int, noise: random.Random) -> dict[str, float]:
     return {
         "step": step,
         "tokens_seen": step * 768,
