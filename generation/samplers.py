@@ -168,7 +168,7 @@ def draw(logits: Float[Tensor, "batch d_vocab"], uniforms: Sequence[float]) -> I
     """
     # float64: 50,000 float32 steps would round the rare tokens away. A token of probability 0 adds no step, so
     # "strictly past" (right=True) never lands on it, and u · total < total in float64 for every u < 1.
-    cumulated = (logits - logits.amax(dim=-1, keepdim=True)).exp().cumsum(dim=-1, dtype=torch.float64)
+    cumulated = logits.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
     totals = cumulated[:, -1].tolist()
     if not all(map(math.isfinite, totals)):
         raise CheckpointError("the model's output is not finite (NaN or infinity): its training diverged")
