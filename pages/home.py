@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from config.data_config import DataConfig
 from config.demos import load_demo
 from config.presets import PRESET_NAMES, load_preset, preset_info
 from ui import architecture, differences, form, preset_buttons, run_cards
@@ -40,12 +41,11 @@ def draw_architectures() -> None:
         columns = st.columns(len(PRESET_NAMES), gap="medium")
     for column, name in zip(columns, PRESET_NAMES, strict=True):
         info = preset_info(name)
+        model = load_preset(name).replace(d_vocab=DataConfig().expected_vocabulary)  # the same for all three
         with column, st.container(key=f"block-{name}", gap="xsmall"):
             st.subheader(info.title, anchor=False)
             st.caption(info.summary)
-            architecture.show(
-                load_preset(name), key=f"drawing-{name}", marked=differences.marked_slots(name), whole=False
-            )
+            architecture.show(model, key=f"drawing-{name}", marked=differences.marked_slots(name), whole=False)
             if st.button(
                 f"Start from {info.title}", key=f"build-{name}", icon=":material/arrow_forward:", type="tertiary"
             ):

@@ -21,6 +21,7 @@ def show_run(run_id: str) -> None:
         st.page_link("pages/train_model.py", label="Build a model", icon=":material/arrow_back:")
         return
     live.live_view(run)
+    st.button("Build another model", key="build-another", icon=":material/add:", on_click=st.query_params.clear)
 
 
 def show_form() -> None:

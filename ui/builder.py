@@ -1,6 +1,7 @@
 """Everything the set-up page shows, gathered once per click: the form checked, the text counted, the plan reckoned."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -49,9 +50,10 @@ def gather() -> Build:
     problems = dict(setup.problems)
     text, tokens = look_at_text(data, setup)
     if problem := text.problem:
-        problems["data", "text_file"] = problem
+        problems["data", "text_file"] = in_their_words(problem, data["text_file"])
     if problem := tokens.problem:
-        problems["data", "tokenizer_type"] = problem
+        field = "vocab_size" if problem.startswith("vocab_size") else "tokenizer_type"
+        problems["data", field] = problem
     n_ctx = model_values["n_ctx"]
     if tokens.train_tokens and ("model", "n_ctx") not in problems and (problem := too_short(tokens, n_ctx)):
         problems["model", "n_ctx"] = problem
@@ -68,6 +70,16 @@ def gather() -> Build:
         if found := memory_problem(plan.memory_bytes, plan.available_bytes):
             problems["model", found.field] = found.message
     return Build(problems, None if problems else setup.config, model, stale, text, tokens, plan, measured)
+
+
+def shown_name(path: str) -> str:
+    """A text as the person calls it: an upload by the name it came with, which is only ever shown."""
+    return st.session_state["uploaded-name"] if path == st.session_state.get("uploaded-path") else path
+
+
+def in_their_words(problem: str, path: str) -> str:
+    """A sentence about a stored upload, with the name that the person knows it by."""
+    return problem.replace(path, shown_name(path)).replace(Path(path).name, shown_name(path))
 
 
 def look_at_text(data: dict[str, Any], setup: Setup) -> tuple[TextFacts, TokenFacts]:

@@ -82,7 +82,12 @@ def draw_more(section: str, problems: Mapping[tuple[str, str], str], first: Call
             first()
         for group in dict.fromkeys(info.group for info in infos):
             st.caption(group)
-            draw(section, [info for info in infos if info.group == group], problems)
+            draw(section, sorted((info for info in infos if info.group == group), key=_row_of), problems)
+
+
+def _row_of(info: FieldInfo) -> int:
+    """Choices take a row each; then numbers, then switches, so that the grid has no holes."""
+    return 0 if info.choices else 2 if info.type is bool else 1
 
 
 def draw(section: str, infos: Sequence[FieldInfo], problems: Mapping[tuple[str, str], str], columns: int = 2) -> None:
@@ -118,8 +123,9 @@ def control(section: str, info: FieldInfo) -> None:
     elif info.type is str:
         st.text_input(placeholder=info.typical, **shared)
     else:
-        options: dict[str, Any] = {"value": None, "placeholder": info.typical} if info.optional else {"required": True}
-        st.number_input(step=step_of(info), format="%g" if info.type is float else "%d", **options, **shared)
+        number_format = "%g" if info.type is float else "%d"
+        # value=None: a field that was emptied says so, instead of turning into a zero that nobody has typed.
+        st.number_input(step=step_of(info), format=number_format, value=None, placeholder=info.typical, **shared)
 
 
 def show_problem(message: str | None) -> None:

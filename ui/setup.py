@@ -29,7 +29,10 @@ def check(model: Values, data: Values, training: Values, *, implementation: str,
     problems: dict[tuple[str, str], str] = {}
     for section, values in (("model", model), ("data", data), ("training", training)):
         for problem in find_problems(CLASSES[section], values):
-            problems.setdefault((section, problem.field), problem.message)
+            info = describe(CLASSES[section]).get(problem.field)
+            empty = info and values.get(problem.field) is None and not info.optional
+            message = f"{info.title} is empty; typical: {info.typical}" if info and empty else problem.message
+            problems.setdefault((section, problem.field), message)
     if problems:
         return Setup(problems, None)
     config = RunConfig(

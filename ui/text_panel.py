@@ -8,7 +8,7 @@ import streamlit as st
 from config.errors import TextError
 from runs import folder
 from ui import engines, form, tokens, uploads
-from ui.builder import Build
+from ui.builder import Build, shown_name
 from ui.words import count, file_size
 
 SAMPLE, OWN = "training.txt", "Your own"
@@ -76,10 +76,9 @@ def take_upload() -> None:
 def draw_facts(build: Build) -> None:
     """What the text is, or why it is none, with the ways out."""
     problem = build.problems.get(("data", "text_file"))
-    path = st.session_state["data-text_file"]
-    name = st.session_state.get("uploaded-name", "") if path == st.session_state.get("uploaded-path") else path
+    name = shown_name(st.session_state["data-text_file"])
     if problem:
-        form.show_problem(problem.replace(path, name).replace(Path(path).name, name))
+        form.show_problem(problem)
         if "is not UTF-8" in problem:
             with st.container(horizontal=True):
                 st.button(

@@ -104,6 +104,7 @@ def test_every_control_can_be_changed_once(page):
         ("model-n_kv_heads", 3, "n_heads 4 is not a multiple of n_kv_heads 3"),
         ("model-n_layers", 1_000_000_000, "n_layers 1,000,000,000 is above 1,024"),
         ("model-d_model", 0, "d_model 0 is below 1"),
+        ("model-d_model", None, "Width is empty"),
         ("model-dropout", 2.0, "dropout 2.0 is above"),
         ("model-n_ctx", 1_000_000, "a context of 1,000,000 needs at least 1,000,001"),
         ("training-max_steps", 10, "warmup_steps 100 is more than max_steps 10"),
@@ -171,6 +172,8 @@ def test_start_makes_a_run_and_shows_it(page, launched):
     assert (config.preset, config.size, config.training.max_steps) == ("llama", "tiny", 300)
     assert page.query_params["run"] == run.id
     assert not page.number_input  # the form has made way for the run
+    healthy(page.button(key="build-another").click().run())
+    assert page.title[0].value == "Build a model"
 
 
 def test_start_that_fails_says_why(page, monkeypatch):
@@ -243,9 +246,18 @@ def test_upload_that_is_no_text_is_one_sentence(page, content, sentence):
 def test_latin_1_is_offered_and_works(page):
     open_text(page)
     upload(page, "latin.txt", ("Où est la bibliothèque ? " * 300).encode("latin-1"))
-    assert "is not UTF-8" in problems(page) and start_button(page).disabled
+    assert problems(page).count("latin.txt is not UTF-8") == 2  # by its own name, not by where it is stored
+    assert start_button(page).disabled
     healthy(page.button(key="as-latin").click().run())
     assert problems(page) == "" and not start_button(page).disabled
+
+
+def test_vocabulary_that_the_text_does_not_give_is_told_beside_it(page):
+    open_text(page)
+    upload(page, "text.txt", b"to be or not to be, that is the question. " * 200)
+    page.button_group(key="data-tokenizer_type").set_value("bpe").run()
+    healthy(page.number_input(key="data-vocab_size").set_value(5000).run())
+    assert problems(page).count("vocab_size 5,000 is too large") == 2
 
 
 def test_unreadable_bytes_can_be_replaced(page):
