@@ -112,24 +112,22 @@ def _count_pairs(words: list[list[int]], counts: list[int]) -> tuple[Counter[Pai
 def _pop_most_frequent(queue: list[tuple[int, Pair]], pair_counts: Counter[Pair]) -> Pair | None:
     """The pair with the largest count, the smaller token ids among equals.
 
-    The queue holds (-count, pair), smallest first. Its entries stay as they are when counts change: a count that grew
-    has a newer entry, and one that shrank is corrected when its entry comes up.
+    The queue holds (-count, pair), smallest first, one entry for each pair. A count grows only in the step that makes
+    the newer token of the pair; from then on it shrinks, and its entry is corrected when it comes up.
     """
     while queue:
         negative_count, pair = heapq.heappop(queue)
-        count = pair_counts[pair]
-        if count == -negative_count:
+        if pair_counts[pair] == -negative_count:
             return pair
-        if count < -negative_count:
-            heapq.heappush(queue, (-count, pair))
+        heapq.heappush(queue, (-pair_counts[pair], pair))
     return None
 
 
 def merge_in_word(word: list[int], pair: Pair, new: int, count: int, changes: Counter[Pair]) -> list[Pair]:
     """Put `new` in place of every `pair` in `word`, from the left: a a a becomes aa a.
 
-    Only the neighbours of a merged pair change: in  x a b y  the pairs (x, a), (a, b) and (b, y) go, (x, new) and
-    (new, y) come. Each is added to `changes` with the `count` of the word, and those that come are returned.
+    Only the neighbours of a merged pair change: in  x a b y  the pairs (x, a) and (b, y) go, (x, new) and (new, y)
+    come. Each is added to `changes` with the `count` of the word, and those that come are returned.
     """
     left, right = pair
     merged: list[int] = []
@@ -141,7 +139,6 @@ def merge_in_word(word: list[int], pair: Pair, new: int, count: int, changes: Co
             merged.append(token)
             position += 1
             continue
-        changes[pair] -= count
         if merged:
             changes[merged[-1], left] -= count
             changes[merged[-1], new] += count

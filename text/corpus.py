@@ -14,8 +14,8 @@ from pathlib import Path
 from config.errors import TextError
 from text.pieces import check_surrogates
 
-SIZE_UNITS = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-COUNT = re.compile(r"(\d+(?:\.\d+)?)([kmg])|(\d+)", re.ASCII)
+SIZE_UNITS = {"k": 1_000, "m": 1_000_000}
+COUNT = re.compile(r"(\d+(?:\.\d+)?)([km])|(\d+)", re.ASCII)
 FRACTION = re.compile(r"\d*\.\d+|\d+\.", re.ASCII)
 SPLIT_SEARCH = 10_000
 HOW_TO_SAY_SIZE = "write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"

@@ -25,7 +25,7 @@ from text.tokenizer import Tokenizer
 
 MODEL_FILE = "sentencepiece.model"
 SPACE_SIGN = "\u2581"
-MIN_VOCAB_SIZE = 256 + 2  # the byte tokens, <unk> and the line break
+MIN_VOCAB_SIZE = 256 + 1  # the byte tokens and <unk>
 MAX_LINE_CHARACTERS = 1_000  # SentencePiece skips sentences of more than 4,192 bytes; 1,000 characters are never more
 CHARACTER_COVERAGE = 0.9995
 PIECE_CHARACTERS = 3_000
@@ -51,15 +51,15 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def train(cls, text: str, vocab_size: int, model_type: str = "bpe") -> Self:
-        """Learn `vocab_size` pieces, 256 byte tokens, `<unk>` and the line break among them.
+        """Learn `vocab_size` pieces, the 256 byte tokens and `<unk>` among them.
 
         Raises:
             TextError: the text does not allow this vocabulary size, or has a character that is refused.
         """
         if vocab_size < MIN_VOCAB_SIZE:
             raise TextError(
-                f"vocab_size {vocab_size} is too small for sentencepiece: 256 byte tokens, <unk> and the line break "
-                f"make {MIN_VOCAB_SIZE} before the first letter"
+                f"vocab_size {vocab_size} is too small for sentencepiece: 256 byte tokens and <unk> make "
+                f"{MIN_VOCAB_SIZE} before the first letter"
             )
         _check_text(text)
         model = io.BytesIO()
@@ -71,7 +71,6 @@ class SentencePieceTokenizer(Tokenizer):
                 vocab_size=vocab_size,
                 character_coverage=CHARACTER_COVERAGE,
                 byte_fallback=True,
-                user_defined_symbols=["\n"],
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
@@ -116,7 +115,7 @@ class SentencePieceTokenizer(Tokenizer):
 
 
 def _lines(text: str) -> Iterator[str]:
-    """What SentencePiece calls sentences: the lines of the text, long ones in parts. A line break has its token."""
+    """What SentencePiece calls sentences: the lines of the text, long ones in parts. A line break is a byte token."""
     start = 0
     while start < len(text):
         end = text.find("\n", start, start + MAX_LINE_CHARACTERS)

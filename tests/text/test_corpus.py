@@ -102,14 +102,15 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         ("100k", 100_000),
         ("1m", 1_000_000),
         ("1.5M", 1_500_000),
-        ("2g", 2_000_000_000),
     ],
 )
 def test_data_size(size: str, count: int) -> None:
     assert parse_data_size(size, 1_234_567) == count
 
 
-@pytest.mark.parametrize("size", ["", "abc", "-5", "1.5", "0.0", "0", "0k", "nan", "inf", "10%", "1", "1e5", "k", "٣"])
+@pytest.mark.parametrize(
+    "size", ["", "abc", "-5", "1.5", "0.0", "0", "0k", "nan", "inf", "10%", "1", "1e5", "k", "2g", "٣"]
+)
 def test_a_nonsense_data_size_is_refused_with_the_possible_forms(size: str) -> None:
     with pytest.raises(TextError, match=r"data_size .*(100k, 1m, or all|1\.0 or all)"):
         parse_data_size(size, 1000)

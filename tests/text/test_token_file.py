@@ -57,12 +57,13 @@ def test_files_that_are_there_are_used(
     assert prepare_tokens(corpus, tokenizer, tmp_path / ".tokens", 0.1, 8) == files
 
 
-def test_the_key_follows_everything_that_decides_the_content(corpus: Corpus, tokenizer: Tokenizer, story: str) -> None:
+def test_the_key_follows_everything_that_decides_the_content(corpus: Corpus, tokenizer: Tokenizer) -> None:
     bpe = train_tokenizer("bpe", corpus, 300)
     shorter = make_corpus(corpus.text, "story.txt", "0.5")
     keys = [token_key(corpus, tokenizer, 0.1), token_key(corpus, tokenizer, 0.2), token_key(corpus, bpe, 0.1)]
     keys.append(token_key(shorter, tokenizer, 0.1))
-    assert len(set(keys)) == 4
+    keys.append(token_key(corpus, train_tokenizer("bpe", corpus, 301), 0.1))
+    assert len(set(keys)) == 5
     assert token_key(make_corpus(corpus.text, "other name"), tokenizer, 0.1) == keys[0]
 
 

@@ -252,6 +252,10 @@ class TestLoading:
             ({"type": "bpe", "merges": "a b", "special_tokens": []}, "merges are not a list of strings"),
             ({"type": "bpe", "merges": ["a"], "special_tokens": [], "pattern": "gpt2"}, "is not a merge"),
             ({"type": "bpe", "merges": ["a bc"], "special_tokens": [], "pattern": "gpt2"}, "does not fit its place"),
+            (
+                {"type": "bpe", "merges": ["a b", "a b"], "special_tokens": [], "pattern": "gpt2"},
+                "does not fit its place",
+            ),
             ({"type": "bpe", "merges": [], "special_tokens": [], "pattern": "(a+)+"}, "no pattern"),
             ({"type": "sentencepiece", "model_sha256": "0"}, r"sentencepiece\.model is missing"),
         ],
