@@ -22,6 +22,7 @@ from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import machine
 from runs.folder import CHECKPOINTS, RunFolder, create_run, find_run
+from training.worker import run_worker
 
 EXIT_WRONG_INPUT = 2
 
@@ -32,9 +33,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = open_or_create(arguments)
         print(f"run folder {run.path}", file=sys.stderr)
-
-        from training.worker import run_worker  # torch takes two seconds: wrong input is answered before it
-
         status = run_worker(run)
         if status == 0 and hasattr(arguments, "demo"):
             show_sample(run)

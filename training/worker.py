@@ -2,7 +2,11 @@
 
 The protocol with the pages is files only (docs/run_folder.md). Signals and control files only set a flag that every
 long loop reads, so that a stop always ends in a checkpoint.
+
+torch is imported late, in `_train`: it takes two seconds, and by then the worker holds the lock and has said so.
 """
+
+from __future__ import annotations
 
 import signal
 import sys
@@ -10,17 +14,18 @@ import time
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from components.model import build_model
 from config.errors import CheckpointError, ConfigError, RunError, TextError
 from runs import control
 from runs.folder import RunFolder
 from runs.lock import RunLock, wait_for_slot
 from runs.state import StateWriter
 from training.figure import write_figure
-from training.prepare import prepare_text
 from training.report import Reporter
-from training.trainer import Trainer, train
+
+if TYPE_CHECKING:
+    from training.trainer import Trainer
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
 PAUSE_POLL_SECONDS = 0.2
@@ -62,6 +67,10 @@ class Worker:
 
     def _train(self) -> None:
         self.state.set("starting")
+        from components.model import build_model
+        from training.prepare import prepare_text
+        from training.trainer import Trainer, train
+
         config = self.run.read_config()
         text = prepare_text(self.run, config, self._beat)
         model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
@@ -73,11 +82,17 @@ class Worker:
         self.reporter.start_bar(step, trainer.max_steps)
         try:
             train(trainer, self._attend, self._should_stop)
-            self._end(trainer)
         finally:
             self.reporter.stop_bar()
             trainer.metrics.flush()
+            self._draw()
+        self._end(trainer)
+
+    def _draw(self) -> None:
+        try:
             write_figure(self.run)
+        except OSError as error:  # a picture that can be drawn again is no reason to call a run failed
+            self.reporter.say(f"loss.html could not be written: {error}")
 
     def _end(self, trainer: Trainer) -> None:
         step = trainer.progress.step
