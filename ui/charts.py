@@ -1,15 +1,15 @@
-"""Plotly figures of one run: the loss, large, and three small ones that explain it.
+"""The figures of one run, as plotly sees them: the loss, large, and three small ones that explain it.
 
-Colours of text, grid and background are left to Streamlit's chart theme, so one figure serves light and dark; only the
-lines have colours of their own, chosen to be told apart by colour-blind eyes and on both backgrounds.
+They are plain dictionaries: building plotly's figure objects would cost a live page 100 ms each second, the
+dictionaries 1. Colours of text, grid and background are left to Streamlit's chart theme, so one figure serves light and
+dark; only the lines have colours of their own, chosen to be told apart by colour-blind eyes on both backgrounds.
 """
 
 import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import plotly.graph_objects as go
+from typing import Any
 
 from ui.curves import Curves, Points
 from ui.words import number
@@ -27,6 +27,8 @@ X_TITLES = {"step": "step", "tokens": "tokens seen", "time": "training time (sec
 HEIGHT, SMALL_HEIGHT = 416, 192
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
+Figure = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class View:
@@ -34,7 +36,7 @@ class View:
 
     x: str = "step"  # step, tokens or time
     log: bool = False
-    smoothing: float = 0.95  # share of the old average that each step keeps; 0 is off
+    smoothing: float = 0.9  # share of the old average that each step keeps; 0 is off
     theme: str = "light"
 
 
@@ -44,50 +46,59 @@ def run_color(run_id: str, theme: str = "light") -> str:
     return colors[zlib.crc32(run_id.encode()) % (len(colors) - 1)]  # the last is a grey, too quiet for a run
 
 
-def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, float] | None = None) -> go.Figure:
+def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, float] | None = None) -> Figure:
     """Train loss raw (faint) and smoothed (bold), validation loss with its points, baselines as thin labelled lines."""
-    figure = _figure("", HEIGHT, view)
     if curves.smoothed is None:
-        figure.add_trace(_line(curves.train, color, 1.5, "train"))
+        lines = [_line(curves.train, color, 1.5, "train")]
     else:
-        raw = _line(curves.train, color, 1, "train, each step")
-        figure.add_trace(raw.update(opacity=0.3, hoverinfo="skip", hovertemplate=None, showlegend=False))
-        figure.add_trace(_line(curves.smoothed, color, 2.5, "train"))
+        raw = _line(curves.train, color, 1, "train, each step", opacity=0.3, hoverinfo="skip", showlegend=False)
+        lines = [raw, _line(curves.smoothed, color, 2.5, "train")]
     ink = INK[view.theme]
-    validation = _line(curves.validation, ink, 1.5, "validation")
-    figure.add_trace(validation.update(mode="lines+markers", marker={"color": ink, "size": 6}, cliponaxis=False))
-    for name, nats in (baselines or {}).items():
-        _add_level(figure, nats, baseline_title(name), QUIET, view.log)
-    figure.update_layout(
-        hovermode="x unified", showlegend=True,
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "xanchor": "left", "font": {"size": 13}},
-    )  # fmt: skip
-    return figure.update_yaxes(type="log", dtick="D2") if view.log else figure
+    points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False}
+    lines.append(_line(curves.validation, ink, 1.5, "validation", **points))
+    figure = _figure("", HEIGHT, view, lines)
+    layout = figure["layout"]
+    layout |= {"hovermode": "x unified", "showlegend": True}
+    layout["legend"] = {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1,
+        "yanchor": "bottom",
+        "font": {"size": 13},
+    }
+    layout["shapes"] = [_level(nats, QUIET, 1) for nats in (baselines or {}).values()]
+    layout["annotations"] = [
+        _level_name(nats, baseline_title(key), view.log) for key, nats in (baselines or {}).items()
+    ]
+    if view.log:
+        layout["yaxis"] |= {"type": "log", "nticks": 8}
+    return figure
 
 
-def rate_figure(curves: Curves, view: View) -> go.Figure:
+def rate_figure(curves: Curves, view: View) -> Figure:
     """The learning rate: warm-up, then decay."""
-    figure = _figure("Learning rate", SMALL_HEIGHT, view)
-    figure.add_trace(_line(curves.learning_rate, QUIET, 1.5, "learning rate"))
-    return figure.update_yaxes(rangemode="tozero", exponentformat="e", tickformat=".1~e", nticks=4)
+    figure = _figure("Learning rate", SMALL_HEIGHT, view, [_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
+    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": ".1~e"}
+    return figure
 
 
-def gradient_figure(curves: Curves, view: View, clip: float) -> go.Figure:
+def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
     """The gradient's norm before clipping, and the length that clipping leaves."""
     color = WARNING[view.theme]
     note = f" <span style='font-weight:400;color:{color}'>clip {clip:g}</span>" if clip else ""
-    figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view)
-    figure.add_trace(_line(curves.grad_norm, QUIET, 1, "gradient norm"))
+    figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view, [_line(curves.grad_norm, QUIET, 1, "gradient norm")])
+    figure["layout"]["yaxis"] |= _SMALL_Y
     if clip:
-        figure.add_hline(y=clip, line={"color": color, "width": 1.5, "dash": "dot"})
-    return figure.update_yaxes(rangemode="tozero", nticks=4)
+        figure["layout"]["shapes"] = [_level(clip, color, 1.5)]
+    return figure
 
 
-def speed_figure(curves: Curves, view: View) -> go.Figure:
+def speed_figure(curves: Curves, view: View) -> Figure:
     """Tokens trained on in each second."""
-    figure = _figure("Tokens per second", SMALL_HEIGHT, view)
-    figure.add_trace(_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s"))
-    return figure.update_yaxes(rangemode="tozero", nticks=4, tickformat="~s")
+    figure = _figure("Tokens per second", SMALL_HEIGHT, view, [_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s")])
+    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": "~s"}
+    return figure
 
 
 def baseline_title(key: str) -> str:
@@ -105,37 +116,49 @@ def describe_loss(curves: Curves) -> str:
     if not steps:
         return "Loss chart, still empty: the run has not trained a step yet."
     text = f"Loss chart. Train loss from {number(losses[0], 3)} to {number(losses[-1], 3)}"
-    return f"{text}; last validation loss {number(curves.validation[1][-1], 3)}." if curves.validation[1] else text + "."
+    return (
+        f"{text}; last validation loss {number(curves.validation[1][-1], 3)}." if curves.validation[1] else text + "."
+    )
 
 
-def _figure(title: str, height: int, view: View) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        title={"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
-        height=height, margin={"l": 40, "r": 8, "t": 32, "b": 44}, hovermode="x", showlegend=False,
-        uirevision=f"{view.x} {view.log}",  # a zoom that the person made survives the next second
-    )  # fmt: skip
+_SMALL_Y = {"rangemode": "tozero", "nticks": 4}
+
+
+def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:
     # Fixed margins: with automargin plotly lays out every chart twice, once a second.
-    figure.update_xaxes(
-        title={"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8}, rangemode="tozero", automargin=False
-    )
-    figure.update_yaxes(automargin=False)
+    xaxis = {
+        "title": {"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8},
+        "rangemode": "tozero",
+        "automargin": False,
+    }
     if view.x == "tokens":
-        figure.update_xaxes(tickformat="~s")
-    return figure
+        xaxis["tickformat"] = "~s"
+    layout = {
+        "title": {"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
+        "height": height,
+        "margin": {"l": 40, "r": 8, "t": 32, "b": 44},
+        "hovermode": "x",
+        "showlegend": False,
+        "xaxis": xaxis,
+        "yaxis": {"automargin": False},
+        "uirevision": f"{view.x} {view.log}",  # a zoom that the person made survives the next second
+    }
+    return {"data": lines, "layout": layout}
 
 
-def _line(points: Points, color: str, width: float, name: str) -> go.Scatter:
+def _line(points: Points, color: str, width: float, name: str, **more: Any) -> dict[str, Any]:
     x, y = points
-    return go.Scatter(
-        x=x, y=y, name=name, mode="lines", line={"color": color, "width": width}, hovertemplate="%{y:.4g}"
-    )
+    line = {"type": "scatter", "mode": "lines", "x": x, "y": y, "name": name, "line": {"color": color, "width": width}}
+    return line | ({} if "hoverinfo" in more else {"hovertemplate": "%{y:.4g}"}) | more
 
 
-def _add_level(figure: go.Figure, y: float, text: str, color: str, log: bool) -> None:
-    """A thin dotted line over the whole width, with its name above its right end."""
-    figure.add_hline(y=y, line={"color": color, "width": 1, "dash": "dot"})
-    figure.add_annotation(
-        x=1, xref="paper", xanchor="right", y=math.log10(y) if log else y, yanchor="bottom", showarrow=False,
-        text=text, font={"size": 11, "color": color},
-    )  # fmt: skip
+def _level(y: float, color: str, width: float) -> dict[str, Any]:
+    """A dotted line over the whole width."""
+    line = {"color": color, "width": width, "dash": "dot"}
+    return {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "yref": "y", "y0": y, "y1": y, "line": line}
+
+
+def _level_name(y: float, text: str, log: bool) -> dict[str, Any]:
+    """The name of a level, above its right end; plotly wants the logarithm here, but not in the line."""
+    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(y) if log else y, "yanchor": "bottom"}
+    return place | {"text": text, "showarrow": False, "font": {"size": 11, "color": QUIET}}

@@ -1,4 +1,4 @@
-"""What the charts of a run draw: its metrics, thinned to what a screen can show, and read only once for all sessions."""
+"""What the charts of a run draw: its metrics, thinned to what a screen can show, read once for all sessions."""
 
 import math
 import threading

@@ -26,7 +26,8 @@ def live_view(run: RunFolder) -> None:
     st.set_page_config(page_title=f"{run.read_label().name} · Train")
     status = read_status(run)
     fragment = st.fragment(_draw_live, run_every=REFRESH_SECONDS if status.live else None, key="live")
-    fragment(run, drawn_live=status.live)
+    with st.container(key="live_run"):
+        fragment(run, drawn_live=status.live)
     run_details.draw(run)
 
 
@@ -50,7 +51,9 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
         draw_charts(run, reader, view, baselines, config)
     with right:
         with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
-            st.markdown("**What it writes**", help="The same prompt and the same seed at every evaluation: only the model changes.")
+            st.markdown(
+                "**What it writes**", help="The same prompt and seed at every evaluation: only the model changes."
+            )
         losses = {row.get("step", -1): row["val_loss_nats"] for row in reader.metrics.evaluations}
         samples.draw(reader.samples.samples, losses, height=charts.HEIGHT + charts.SMALL_HEIGHT)
     run_details.draw_log(run, open_at_first=status.state in ("failed", "orphaned"))
@@ -78,7 +81,12 @@ def _choose_view() -> View:
     """How to look at the curves; kept for the session, the same for every run."""
     with st.popover("View", icon=":material/tune:", key="view", type="tertiary"):
         x = st.segmented_control(
-            "Horizontal axis", list(charts.X_TITLES), default="step", required=True, key="view_x", persist_state="session"
+            "Horizontal axis",
+            list(charts.X_TITLES),
+            default="step",
+            required=True,
+            key="view_x",
+            persist_state="session",
         )
         smoothing = st.slider(
             "Smoothing", 0.0, 0.99, 0.9, 0.01, key="view_smoothing", persist_state="session",

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from config.errors import RunError
 from config.presets import PRESET_NAMES, changed_fields, preset_info
@@ -46,19 +48,31 @@ def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
         _button("Resume", ":material/play_arrow:", partial(control.clear, run, "pause"), primary=True)
     elif status.state in ("running", "starting"):
         waiting = "pause" in asked
-        _button("Pausing…" if waiting else "Pause", ":material/pause:", partial(control.request, run, "pause"), disabled=waiting)
+        _button(
+            "Pausing…" if waiting else "Pause",
+            ":material/pause:",
+            partial(control.request, run, "pause"),
+            disabled=waiting,
+        )
     if status.live:
         waiting = "stop" in asked or status.state == "stopping"
-        _button("Stopping…" if waiting else "Stop and save", ":material/stop:", partial(control.request, run, "stop"), disabled=waiting)
+        _button(
+            "Stopping…" if waiting else "Stop and save",
+            ":material/stop:",
+            partial(control.request, run, "stop"),
+            disabled=waiting,
+        )
     if status.resumable:
         _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
     if status.last_checkpoint:
-        kind = "primary" if status.state == "finished" else "secondary"
+        kind: Literal["primary", "secondary"] = "primary" if status.state == "finished" else "secondary"
         if st.button("Generate text", icon=":material/edit_note:", key="run_generate", type=kind):
             st.switch_page("pages/generate_text.py", query_params={"run": run.id})
 
 
-def _button(label: str, icon: str, action: Callable[[], object], *, primary: bool = False, disabled: bool = False) -> None:
+def _button(
+    label: str, icon: str, action: Callable[[], object], *, primary: bool = False, disabled: bool = False
+) -> None:
     st.button(
         label, icon=icon, key=f"run_{label.split()[0].rstrip('…').lower()}", on_click=_act, args=(action,),
         type="primary" if primary else "secondary", disabled=disabled,
@@ -80,7 +94,9 @@ def draw_message(status: RunStatus, names: Mapping[str, str]) -> None:
         st.warning(literal(problem), icon=":material/error:")
     reason = literal(status.reason)
     if status.state == "failed":
-        st.error(f"**The run failed at step {status.step:,}.** {reason}  \n{_next_action(status)}", icon=":material/error:")
+        st.error(
+            f"**The run failed at step {status.step:,}.** {reason}  \n{_next_action(status)}", icon=":material/error:"
+        )
     elif status.state == "orphaned":
         st.error(f"**The process of this run is gone.** {reason}  \n{_next_action(status)}", icon=":material/link_off:")
     elif status.state == "unreadable":
@@ -89,12 +105,15 @@ def draw_message(status: RunStatus, names: Mapping[str, str]) -> None:
         st.warning(f"{reason} It may be swapping memory, or waiting for a disk.", icon=":material/hourglass_disabled:")
     elif status.state == "queued" and status.queued_behind:
         name = literal(names.get(status.queued_behind, status.queued_behind))
-        st.info(f"Queued behind **{name}**. It starts by itself; this page may be closed.", icon=":material/hourglass_top:")
+        st.info(
+            f"Queued behind **{name}**. It starts by itself; this page may be closed.", icon=":material/hourglass_top:"
+        )
 
 
 def _next_action(status: RunStatus) -> str:
     if status.last_checkpoint:
-        return f"Nothing up to {literal(status.last_checkpoint)} is lost: **Resume** goes on from there. The log below says more."
+        kept = literal(status.last_checkpoint)
+        return f"Nothing up to {kept} is lost: **Resume** goes on from there. The log below says more."
     return "There is no checkpoint yet: **Resume** starts again from step 0. The log below says more."
 
 
@@ -120,7 +139,7 @@ def draw_numbers(reader: RunReader, baselines: Mapping[str, float]) -> None:
     _number(columns[4], "Tokens per second", speed, f"{count(seen)} tokens seen" if seen else "", digits=3)
 
 
-def _number(place: st.delta_generator.DeltaGenerator, label: str, value: float | None, note: str, digits: int = 4) -> None:
+def _number(place: DeltaGenerator, label: str, value: float | None, note: str, digits: int = 4) -> None:
     with place:
         st.metric(label, number(value, digits), delta=note or " ", delta_color="off", delta_arrow="off")
 

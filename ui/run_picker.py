@@ -108,10 +108,16 @@ def _facts(run: RunFolder, config: RunConfig) -> list[str]:
         model = run.read_model_config()
     except RunError:
         return [literal(config.data.text_file)]
-    return [f"{count(count_parameters(model))} parameters", f"{config.data.tokenizer_type} tokens", literal(config.data.text_file)]
+    return [
+        f"{count(count_parameters(model))} parameters",
+        f"{config.data.tokenizer_type} tokens",
+        literal(config.data.text_file),
+    ]
 
 
 def _sample_at(samples: Sequence[dict[str, object]], step: int) -> str:
     """The newest sample that is not younger than the checkpoint."""
-    texts = [str(sample.get("text", "")) for sample in samples if isinstance(at := sample.get("step"), int) and at <= step]
+    texts = [
+        str(sample.get("text", "")) for sample in samples if isinstance(at := sample.get("step"), int) and at <= step
+    ]
     return texts[-1].strip() if texts else ""

@@ -48,7 +48,13 @@ def draw() -> SamplerSettings:
             "Below 1 sharpens the probabilities, above 1 flattens them. Typical: 0.8.",
         )  # fmt: skip
         top_k = _slider(
-            "Top-k", 0, 200, 1, "sampler_top_k", greedy, "Draw from the k most likely tokens only; 0 is off. Typical: off, or 40."
+            "Top-k",
+            0,
+            200,
+            1,
+            "sampler_top_k",
+            greedy,
+            "Draw from the k most likely tokens only; 0 is off. Typical: off, or 40.",
         )
         top_p = _slider(
             "Top-p", 0.05, 1.0, 0.01, "sampler_top_p", greedy,
@@ -68,7 +74,15 @@ def draw() -> SamplerSettings:
 
 def _slider(label: str, low: float, high: float, step: float, key: str, disabled: bool, explained: str) -> float:
     return st.slider(
-        label, low, high, step=step, key=key, disabled=disabled, help=explained, on_change=_note_change, persist_state="session"
+        label,
+        low,
+        high,
+        step=step,
+        key=key,
+        disabled=disabled,
+        help=explained,
+        on_change=_note_change,
+        persist_state="session",
     )
 
 

@@ -37,6 +37,8 @@ def draw(samples: Sequence[dict[str, Any]], losses: dict[float, float], height: 
             step = sample.get("step", 0)
             loss = f" · validation {number(losses[step])}" if step in losses else ""
             st.caption(f"step {step:,.0f}{loss}")
-            st.code(f"{sample.get('prompt', '')}{sample.get('text', '')}".strip("\n") or " ", language=None, wrap_lines=True)
+            st.code(
+                f"{sample.get('prompt', '')}{sample.get('text', '')}".strip("\n") or " ", language=None, wrap_lines=True
+            )
         if len(chosen) < len(samples):
             st.caption(f"{len(chosen)} of {len(samples):,} texts; all are in samples.jsonl.")

@@ -1,6 +1,7 @@
 """The states of a run as a person reads them: a word, a colour, an icon and what it means."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runs.state import RunStatus
 from ui.words import duration
@@ -11,7 +12,7 @@ class StateWords:
     """How one state is shown; the word says what the colour says."""
 
     word: str
-    color: str  # of st.badge
+    color: Literal["gray", "blue", "green", "orange", "red", "primary"]
     icon: str
     meaning: str
 
@@ -25,8 +26,8 @@ STATES = {
     "stopped": StateWords("stopped", "gray", ":material/stop:", "Saved and ended; Resume goes on from there."),
     "finished": StateWords("finished", "primary", ":material/check:", "All steps are done."),
     "failed": StateWords("failed", "red", ":material/error:", "It ended with an error."),
-    "orphaned": StateWords("orphaned", "red", ":material/link_off:", "Its process is gone; Resume goes on from the last checkpoint."),
-    "stalled": StateWords("stalled", "orange", ":material/hourglass_disabled:", "Its process is alive but has been silent for long."),
+    "orphaned": StateWords("orphaned", "red", ":material/link_off:", "Its process is gone; Resume goes on."),
+    "stalled": StateWords("stalled", "orange", ":material/timer_off:", "Its process lives but has long been silent."),
     "unreadable": StateWords("unreadable", "red", ":material/broken_image:", "Its files cannot be read."),
 }  # fmt: skip
 

@@ -22,10 +22,11 @@ _CSS = """
 .tinted { box-shadow: inset 0 0 0 1px color-mix(in srgb, var(--st-background-color) 60%, transparent); padding: 1px 0; }
 .quiet { opacity: 0.55; }
 .token:hover, .token:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 0; }
-.cursor { display: inline-block; width: 0.5em; height: 1.1em; vertical-align: text-bottom;
-          background: var(--st-primary-color); animation: blink 1s steps(2) infinite; }
+.writing .row:last-child .tokens::after { content: ""; display: inline-block; width: 0.5em;
+  height: 1.1em; vertical-align: text-bottom; background: var(--st-primary-color);
+  animation: blink 1s steps(2) infinite; }
 @keyframes blink { 50% { opacity: 0; } }
-@media (prefers-reduced-motion: reduce) { .cursor { animation: none; } }
+@media (prefers-reduced-motion: reduce) { .writing .row:last-child .tokens::after { animation: none; } }
 .tip { position: fixed; z-index: 1000; pointer-events: none; max-width: 320px; white-space: pre-line;
        font-family: var(--st-font); font-size: 0.75rem; line-height: 1.5; padding: 4px 8px; border-radius: 4px;
        background: var(--st-text-color); color: var(--st-background-color); }
@@ -34,9 +35,10 @@ _CSS = """
 # Six tints that alternate by token id: neighbours differ, and the same token always has the same one.
 _JS = """
 const HUES = [210, 30, 160, 320, 50, 265];
+const surprise = (probability) => Math.min(1, -Math.log10(Math.max(probability, 1e-3)) / 3);
 const tint = (token) => token.probability == null
   ? `hsl(${HUES[token.id % HUES.length]} 75% 55% / 0.26)`
-  : `color-mix(in srgb, #D55E00 ${Math.round(60 * Math.min(1, -Math.log10(Math.max(token.probability, 1e-3)) / 2))}%, transparent)`;
+  : `color-mix(in srgb, #cc5a2b ${Math.round(72 * surprise(token.probability))}%, transparent)`;
 
 function draw(token) {
   const span = document.createElement('span');
@@ -79,7 +81,8 @@ function addTip(page) {
     tip.textContent = text;
     const at = event.target.getClientRects()[0];
     tip.style.left = `${Math.max(8, Math.min(at.left, window.innerWidth - tip.offsetWidth - 8))}px`;
-    tip.style.top = `${at.bottom + 6 + tip.offsetHeight > window.innerHeight ? at.top - tip.offsetHeight - 6 : at.bottom + 6}px`;
+    const below = at.bottom + 6, fits = below + tip.offsetHeight <= window.innerHeight;
+    tip.style.top = `${fits ? below : at.top - tip.offsetHeight - 6}px`;
   };
   page.onmouseleave = () => { tip.hidden = true; };
 }
@@ -97,10 +100,7 @@ export default function ({ data, parentElement }) {
     page.shape = shape;
   }
   data.rows.forEach((tokens, index) => fill(page.children[index].querySelector('.tokens'), tokens));
-  const last = page.lastElementChild?.querySelector('.tokens');
-  let cursor = page.querySelector('.cursor');
-  if (data.writing && !cursor && last) { cursor = document.createElement('span'); cursor.className = 'cursor'; page.lastElementChild.appendChild(cursor); }
-  if (!data.writing && cursor) cursor.remove();
+  page.classList.toggle('writing', data.writing);
   if (data.writing && atEnd) page.scrollTop = page.scrollHeight;
 }
 """

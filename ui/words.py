@@ -9,13 +9,13 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Backslashes stop Markdown; Streamlit's own :colour[…], :material/…: and bare web addresses are found after that, in
 # the finished text, so an invisible space after their first character has to break them.
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$^=&\"'])")
-DIRECTIVE = re.compile(r":(?=\S)|(?<=www)\.|@")
+DIRECTIVE = re.compile(r":(?=\S)|www(?=\.)|@")
 
 
 def literal(text: str) -> str:
     """A text that any Streamlit label shows exactly as it is: no Markdown, colour, icon, link or formula in it."""
     one_line = " ".join(text.split())
-    return DIRECTIVE.sub(lambda found: found.group() + "\u200b", MARKDOWN.sub(r"\\\1", one_line))
+    return MARKDOWN.sub(r"\\\1", DIRECTIVE.sub(lambda found: found.group() + "\u200b", one_line))
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -37,10 +37,9 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def count(value: float) -> str:
     """A size in words: 3.2 M, 412 k, 96."""
-    for limit, unit in ((1e9, " B"), (1e6, " M"), (1e4, " k")):
+    for limit, scale, unit in ((999.5e6, 1e9, " B"), (999.5e3, 1e6, " M"), (1e4, 1e3, " k")):
         if abs(value) >= limit:
-            scaled = value / (limit if limit != 1e4 else 1e3)
-            return f"{scaled:.3g}{unit}" if scaled < 1_000 else f"{scaled:,.0f}{unit}"
+            return f"{value / scale:.3g}{unit}" if abs(value) < 999.5e9 else f"{value / scale:,.0f}{unit}"
     return f"{value:,.0f}"
 
 

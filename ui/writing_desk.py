@@ -36,12 +36,11 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
     )  # fmt: skip
     facts = _check_prompt(checkpoint, prompt)
     sheet: Sheet | None = st.session_state.get(SHEET)
-    progress = sheet.writing.look() if sheet else None
-    _draw_buttons(run, checkpoint if facts else None, settings, facts.known if facts else "", sheet, progress)
+    _draw_buttons(run, checkpoint if facts else None, settings, facts.known if facts else "", sheet)
     if facts and facts.problem:
         st.warning(literal(facts.problem), icon=":material/spellcheck:")
-    draw_text = st.fragment(_draw_text, run_every=LOOK_SECONDS if progress and progress.active else None, key="text")
-    draw_text(was_active=bool(progress and progress.active))
+    active = bool(sheet and sheet.writing.look().active)
+    st.fragment(_draw_text, run_every=LOOK_SECONDS if active else None, key="text")(was_active=active)
 
 
 def _check_prompt(checkpoint: CheckpointInfo | None, prompt: str) -> engines.PromptFacts | None:
@@ -58,30 +57,33 @@ def _check_prompt(checkpoint: CheckpointInfo | None, prompt: str) -> engines.Pro
 
 
 def _draw_buttons(
-    run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings, prompt: str, sheet: Sheet | None,
-    progress: Progress | None,
-) -> None:  # fmt: skip
+    run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings, prompt: str, sheet: Sheet | None
+) -> None:
+    progress = sheet.writing.look() if sheet else None
+    active = bool(progress and progress.active)
+    more = bool(progress and progress.pieces and not active and checkpoint)
     with st.container(horizontal=True, vertical_alignment="center", key="writing_buttons"):
-        active = bool(progress and progress.active)
         if active and sheet:
             st.button("Stop", icon=":material/stop:", on_click=sheet.writing.stop, key="stop_writing", type="primary")
+            fresh = False
         else:
-            ready = checkpoint is not None
-            if st.button("Generate", icon=":material/edit_note:", key="generate", type="primary", disabled=not ready) and checkpoint:
-                _write(run, checkpoint, settings, prompt)
-        more = bool(progress and not active and progress.pieces and checkpoint)
-        if st.button("Continue", icon=":material/more_horiz:", key="continue", disabled=not more) and sheet and progress and checkpoint:
-            _write(run, checkpoint, settings, sheet.prompt + progress.text)
-        if st.button(
-            "Another", icon=":material/casino:", key="another", disabled=not more, help="The same prompt with the next seed.",
-            on_click=_next_seed,
-        ) and checkpoint:  # fmt: skip
-            _write(run, checkpoint, replace(settings, seed=st.session_state["seed"]), prompt)
+            fresh = st.button(
+                "Generate", icon=":material/edit_note:", key="generate", type="primary", disabled=checkpoint is None
+            )
+        onward = st.button("Continue", icon=":material/more_horiz:", key="continue", disabled=not more)
+        another = st.button(
+            "Another", icon=":material/casino:", key="another", disabled=not more, on_click=_next_seed,
+            help="The same prompt with the next seed.",
+        )  # fmt: skip
         st.space("stretch")
         st.toggle(
             "Colour by probability", key="by_probability", persist_state="session",
             help="The darker a token, the less the model expected it. Rest on a token to read its probability.",
         )  # fmt: skip
+    if checkpoint and (fresh or another):
+        _write(run, checkpoint, replace(settings, seed=st.session_state["seed"]), prompt)
+    elif checkpoint and onward and sheet and progress:
+        _write(run, checkpoint, settings, sheet.prompt + progress.text)
 
 
 def _next_seed() -> None:
@@ -106,7 +108,8 @@ def _draw_text(was_active: bool) -> None:
     if was_active and not (progress and progress.active):
         st.rerun()  # once: the full run shows Generate again and ends the timer
     if sheet is None or progress is None:
-        tokens.show([[{"text": "The text appears here.", "quiet": True}]], key="text_view", framed=True, height=HEIGHT, label="Text")
+        empty = [[{"text": "The text appears here.", "quiet": True}]]
+        tokens.show(empty, key="text_view", framed=True, height=HEIGHT, label="Text")
         return
     colored = st.session_state.get("by_probability", False)
     row = [{"text": sheet.prompt, "quiet": True}] if sheet.prompt else []

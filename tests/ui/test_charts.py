@@ -1,0 +1,79 @@
+"""What the figures of a run hold."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ui import charts
+from ui.charts import View
+from ui.curves import Curves
+
+ROOT = Path(__file__).parents[2]
+POINTS = ([1, 2, 3], [3.0, 2.5, 2.0])
+CURVES = Curves(POINTS, ([1, 2, 3], [3.0, 2.8, 2.4]), ([0, 3], [3.5, 2.1]), POINTS, POINTS, POINTS)
+
+
+def names(figure):
+    return [line["name"] for line in figure["data"]]
+
+
+def test_train_is_faint_raw_and_bold_smoothed_and_validation_has_points():
+    raw, smoothed, validation = charts.loss_figure(CURVES, "#123456", View())["data"]
+    assert raw["opacity"] < 0.5 and raw["line"]["width"] < smoothed["line"]["width"]
+    assert smoothed["line"]["color"] == "#123456" and smoothed["y"] == [3.0, 2.8, 2.4]
+    assert validation["mode"] == "lines+markers" and validation["x"] == [0, 3]
+
+
+def test_without_smoothing_there_is_one_train_line():
+    bare = Curves(POINTS, None, CURVES.validation, POINTS, POINTS, POINTS)
+    assert names(charts.loss_figure(bare, "#123456", View(smoothing=0))) == ["train", "validation"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_each_baseline_is_a_line_at_its_loss_with_its_name(log):
+    layout = charts.loss_figure(CURVES, "#123456", View(log=log), {"ngram_2_nats": 2.5})["layout"]
+    (line,), (name,) = layout["shapes"], layout["annotations"]
+    assert line["y0"] == line["y1"] == 2.5 and name["text"] == "bigram"
+    assert name["y"] == pytest.approx(0.39794 if log else 2.5)  # annotations on a log axis are placed by the exponent
+    assert layout["yaxis"].get("type") == ("log" if log else None)
+
+
+def test_the_clip_line_is_there_only_when_gradients_are_clipped():
+    assert charts.gradient_figure(CURVES, View(), 1.0)["layout"]["shapes"][0]["y0"] == 1.0
+    assert "shapes" not in charts.gradient_figure(CURVES, View(), 0.0)["layout"]
+
+
+@pytest.mark.parametrize("make", [charts.rate_figure, charts.speed_figure])
+def test_every_figure_has_a_title_and_names_its_x(make):
+    layout = make(CURVES, View(x="tokens"))["layout"]
+    assert layout["title"]["text"] and layout["xaxis"]["title"]["text"] == "tokens seen"
+
+
+def test_plotly_takes_every_figure():
+    import plotly.graph_objects as go
+
+    view = View(log=True)
+    for figure in (
+        charts.loss_figure(CURVES, "#123456", view, {"uniform_nats": 4.0}), charts.rate_figure(CURVES, view),
+        charts.gradient_figure(CURVES, view, 1.0), charts.speed_figure(CURVES, view),
+    ):  # fmt: skip
+        go.Figure(figure)
+
+
+def test_a_run_keeps_its_color():
+    assert charts.run_color("20261130141502") == charts.run_color("20261130141502")
+    light, dark = (charts.run_color("20261130141502", theme) for theme in ("light", "dark"))
+    assert charts.RUN_COLORS["light"].index(light) == charts.RUN_COLORS["dark"].index(dark)
+
+
+def test_run_colors_are_the_theme_s():
+    theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
+    for name, colors in charts.RUN_COLORS.items():
+        assert list(colors) == theme[name]["chartCategoricalColors"]
+
+
+def test_the_chart_says_what_it_shows():
+    assert charts.describe_loss(CURVES) == "Loss chart. Train loss from 3.00 to 2.40; last validation loss 2.10."
+    empty = ([], [])
+    assert "empty" in charts.describe_loss(Curves(empty, None, empty, empty, empty, empty))
