@@ -14,7 +14,7 @@ from ui.sampler_form import SamplerSettings
 from ui.writing import Writing
 
 MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
-PREVIEW_TOKENS = 36
+PREVIEW_CHARACTERS = 36  # of each row: one line in the form's column
 
 # --- set-up: the text and its tokens, before a run exists ---------------------------------------------------------
 
@@ -95,7 +95,8 @@ def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, ro
         data["val_fraction"],
     )  # fmt: skip
     starts = window_starts(len(train), 0, batch_size=min(batch_size, rows), n_ctx=n_ctx, seed=seed)
-    shown = min(n_ctx, PREVIEW_TOKENS)
+    per_token = max(1.0, len(tokenizer.decode(train[:1000])) / len(train[:1000]))
+    shown = min(n_ctx, round(PREVIEW_CHARACTERS / per_token))
     found = []
     for start in starts.tolist():
         for shift in (0, 1):

@@ -70,7 +70,7 @@ def headline(plan: Plan, text_bytes: int, tokens: int, exact: bool) -> str:
 
 def costs(plan: Plan, measured: bool) -> str:
     """About 2 min · 410 MB of 12 GB free memory."""
-    time = duration(max(plan.seconds, 1) if measured else _one_digit(plan.seconds))
+    time = duration(_to_the_minute(plan.seconds) if measured else _one_digit(plan.seconds))
     memory = f"{file_size(plan.memory_bytes)} of {file_size(plan.available_bytes)} free memory"
     return f"{'about' if measured else 'very roughly'} {time} · {memory} · {plan.steps:,} steps"
 
@@ -78,6 +78,11 @@ def costs(plan: Plan, measured: bool) -> str:
 def _epochs(epochs: float) -> str:
     shown = f"{epochs:.2g}" if epochs < 10 else f"{epochs:,.0f}"
     return f"{shown} epoch{'' if shown == '1' else 's'}"
+
+
+def _to_the_minute(seconds: float) -> float:
+    """Even a measured speed does not know seconds ten minutes ahead."""
+    return max(seconds, 1.0) if seconds < 10 * MINUTE else MINUTE * round(seconds / MINUTE)
 
 
 def _one_digit(seconds: float) -> float:

@@ -98,7 +98,8 @@ def draw() -> None:
             label_visibility="collapsed",
             persist_state="session",
         )
-        draw_changes()
+        with st.container(horizontal=True, vertical_alignment="center", key="changes"):
+            draw_changes()
         draw_details()
 
 
@@ -131,5 +132,6 @@ def draw_changes() -> None:
     if not changed:
         st.caption(info.note, width="stretch")
         return
-    st.badge(f"{info.title}, modified: {setup.changes_in_words(changed)}", color="primary", icon=":material/tune:")
+    words = setup.changes_in_words(changed)  # cut short by the badge where there are many
+    st.badge(f"{info.title}, modified: {words}", color="primary", icon=":material/tune:", help=words)
     st.button("Reset", key="reset", type="tertiary", icon=":material/undo:", on_click=apply_preset, args=(preset, size))
