@@ -7,8 +7,9 @@ import streamlit as st
 from config.errors import RunError
 from config.run_config import RunConfig
 from config.sizes import count_parameters
+from runs import folder
 from runs.checkpoints import CheckpointInfo, list_checkpoints
-from runs.folder import CHECKPOINTS, RunFolder, list_runs, open_run
+from runs.folder import RunFolder, list_runs, open_run
 from ui.curves import read_run
 from ui.run_header import best_evaluation, model_title
 from ui.words import count, literal, number
@@ -18,7 +19,7 @@ THUMBNAIL_POINTS = 60
 
 def runs_with_checkpoints() -> list[RunFolder]:
     """Runs that something can be generated from, newest first; their checkpoints may still be damaged."""
-    return [run for run in list_runs(CHECKPOINTS) if next(run.path.glob("step_*"), None)]
+    return [run for run in list_runs(folder.CHECKPOINTS) if next(run.path.glob("step_*"), None)]
 
 
 def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
@@ -40,7 +41,7 @@ def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
 def why_not(run_id: str) -> str:
     """Why a run in the address cannot be chosen."""
     try:
-        name = open_run(CHECKPOINTS, run_id).read_label().name
+        name = open_run(folder.CHECKPOINTS, run_id).read_label().name
     except RunError as error:
         return str(error)
     return f"{name} has no checkpoint yet: it saves one on its way, and at the end."

@@ -87,7 +87,7 @@ def sample_at(step: int) -> str:
     return "".join(noise.choice("etaoin shrdlu\n") if noise.random() < wrong else letter for letter in TEXT * 2)
 
 
-def add_checkpoint(run: RunFolder, step: int = 300, val_loss_nats: float = 1.7) -> Path:
+def add_checkpoint(run: RunFolder, step: int = 300, val_loss_nats: float = 1.7, seed: int = 0) -> Path:
     """A real checkpoint with the weights of an untrained model, and the run's tokenizer."""
     import torch
     from safetensors.torch import save_file
@@ -102,7 +102,7 @@ def add_checkpoint(run: RunFolder, step: int = 300, val_loss_nats: float = 1.7) 
     write_json(run.data_path, {"d_vocab": tokenizer.vocab_size, "name": "training.txt"})
     folder = run.step_path(step)
     folder.mkdir()
-    model = build_model(run.read_model_config(), seed=step)
+    model = build_model(run.read_model_config(), seed=seed)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
     write_commit(folder, step=step, val_loss_nats=val_loss_nats)
     return folder

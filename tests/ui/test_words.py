@@ -10,8 +10,8 @@ from ui.words import count, duration, file_size, literal, number
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (1.90612, "1.906"), (0.000312, "0.0003120"), (24_312.4, "24,310"), (0, "0"), (None, "–"), (math.nan, "not a number"),
-        (math.inf, "infinite"), (99.996, "100.00"), (3e-7, "3e-07"),
+        (1.90612, "1.906"), (0.000312, "0.0003120"), (24_312.4, "24,310"), (0, "0"), (None, "–"),
+        (math.nan, "not a number"), (math.inf, "infinite"), (3e-7, "3e-07"),
     ],
 )  # fmt: skip
 def test_a_number_has_four_significant_digits(value, shown):

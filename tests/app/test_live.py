@@ -1,0 +1,178 @@
+"""A run on the Train page, through main.py: what each state shows, and what the buttons write into the run's folder."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from runs import control, folder
+from runs.lock import RunLock
+from runs.state import StateWriter
+from tests.app.fake_runs import make_run, write_state
+from ui.run_details import read_tail
+
+ROOT = Path(__file__).parents[2]
+TRAIN = "pages/train_model.py"
+
+
+@pytest.fixture
+def checkpoints(monkeypatch, tmp_path):
+    monkeypatch.setattr(folder, "CHECKPOINTS", tmp_path / "checkpoints")
+    return tmp_path / "checkpoints"
+
+
+def show(run) -> AppTest:
+    app = AppTest.from_file(ROOT / "main.py", default_timeout=30)
+    app.query_params["run"] = run.id
+    app.run()
+    app.switch_page(TRAIN)
+    app.query_params["run"] = run.id
+    app.run()
+    assert not app.exception, [entry.value for entry in app.exception]
+    return app
+
+
+@contextmanager
+def alive(run, *states):
+    """The run as it looks while a worker holds it."""
+    run.state_path.unlink(missing_ok=True)
+    with RunLock(run):
+        writer = StateWriter(run)
+        for state in ("queued", "starting", *states):
+            writer.set(state, step=300, max_steps=2_000)
+        yield writer
+
+
+def button(app, label):
+    return next(entry for entry in app.button if entry.label == label)
+
+
+def labels(app):
+    return [entry.label for entry in app.button]
+
+
+def text_of(app):
+    parts = [*app.markdown, *app.caption, *app.error, *app.warning, *app.info, *app.code, *app.title]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def numbers(app):
+    return {entry.label: entry.value for entry in app.metric}
+
+
+def charts_in(app):
+    return len(app.get("plotly_chart"))
+
+
+def test_a_finished_run_shows_its_numbers_curves_and_texts(checkpoints):
+    run = make_run(checkpoints, name="brave-otter", last_checkpoint="step_00000300")
+    app = show(run)
+    assert numbers(app)["Validation loss"] == "1.781" and numbers(app)["Tokens per second"].replace(",", "").isdigit()
+    assert charts_in(app) == 4
+    assert "finished" in text_of(app) and "First Citizen" in text_of(app) and "step 0 ·" in text_of(app)
+    assert "Generate text" in labels(app) and not {"Pause", "Resume", "Stop and save"} & set(labels(app))
+
+
+def test_names_are_shown_literally(checkpoints):
+    app = show(make_run(checkpoints, name="**bold** :red[x] <b>"))
+    assert app.title[0].value == r"\*\*bold\*\* :" + "\u200b" + r"red\[x\] \<b\>"
+
+
+def test_pause_and_stop_write_messages(checkpoints):
+    run = make_run(checkpoints)
+    with alive(run, "running"):
+        app = show(run)
+        assert app.get("progress")[0].proto.text.startswith("300 of 2,000 steps · ")
+        button(app, "Pause").click().run()
+        assert control.requested(run) == {"pause"}
+        assert button(app, "Pausing…").disabled
+        button(app, "Stop and save").click().run()
+        assert control.requested(run) == {"pause", "stop"}
+        assert button(app, "Stopping…").disabled
+
+
+def test_resume_of_a_paused_run_takes_the_message_back(checkpoints):
+    run = make_run(checkpoints)
+    with alive(run, "running", "paused"):
+        control.request(run, "pause")
+        app = show(run)
+        button(app, "Resume").click().run()
+        assert control.requested(run) == set()
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_resume_of_an_ended_run_starts_a_worker(checkpoints, state, monkeypatch):
+    started = []
+    monkeypatch.setattr("runs.launch.resume", started.append)
+    run = make_run(checkpoints, state=state)
+    button(show(run), "Resume").click().run()
+    assert started == [run]
+
+
+def test_a_refused_resume_says_why(checkpoints):
+    run = make_run(checkpoints, state="stopped", max_steps=2_000)
+    app = show(run)
+    write_state(run, "finished", step=300, max_steps=2_000)
+    button(app, "Resume").click().run()
+    assert "nothing to resume" in text_of(app)
+
+
+def test_a_failed_run_says_what_happened_and_what_to_do_with_the_log_open(checkpoints):
+    run = make_run(checkpoints, state="failed", reason="the loss became nan", last_checkpoint="step_00000200")
+    app = show(run)
+    (message,) = [entry.value for entry in app.error]
+    assert "failed at step 300" in message and "the loss became nan" in message and "Resume" in message
+    assert "step 39 loss" in text_of(app)
+
+
+def test_a_run_whose_worker_is_gone_is_orphaned_and_can_be_resumed(checkpoints):
+    app = show(make_run(checkpoints, state="running", max_steps=2_000))
+    assert "The process of this run is gone" in text_of(app) and "Resume" in labels(app)
+
+
+def test_a_queued_run_says_behind_which(checkpoints):
+    first = make_run(checkpoints, name="calm-heron")
+    run = make_run(checkpoints, steps=0)
+    run.state_path.unlink()
+    with RunLock(run):
+        StateWriter(run).set("queued", queued_behind=first.id)
+        app = show(run)
+    assert "Queued behind" in text_of(app) and "calm\\-heron" in text_of(app)
+
+
+def test_an_unreadable_run_is_a_sentence_not_an_exception(checkpoints):
+    run = make_run(checkpoints)
+    run.config_path.write_text("{")
+    run.state_path.write_text("[]")
+    assert "cannot be read" in text_of(show(run))
+
+
+def test_a_run_that_has_just_started_has_empty_charts_of_the_same_size(checkpoints):
+    run = make_run(checkpoints, steps=0)
+    run.metrics_path.unlink()
+    run.samples_path.unlink()
+    with alive(run):
+        app = show(run)
+    assert charts_in(app) == 4 and "first words appear here" in text_of(app)
+
+
+def test_the_saved_configuration_is_shown_not_the_form(checkpoints):
+    app = show(make_run(checkpoints))
+    tables = [table.value for table in app.dataframe]
+    width = next(row["Value"] for table in tables for _, row in table.iterrows() if row.get("Setting") == "Width")
+    assert width == "32"
+
+
+def test_how_to_look_is_kept_for_the_session(checkpoints):
+    app = show(make_run(checkpoints))
+    app.toggle(key="view_log").set_value(True).run()
+    assert app.session_state["view_log"] is True
+    assert not app.exception
+
+
+def test_the_log_is_cut_at_a_line(tmp_path):
+    run = folder.RunFolder(tmp_path)
+    assert read_tail(run) == ""
+    run.log_path.write_text("first\n" + "x" * 50 + "\nlast\n")
+    assert read_tail(run, limit=30).splitlines()[1:] == ["last"]
