@@ -24,13 +24,13 @@ def main(run: Path, prompt: str) -> None:
     attention.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))  # [batch pos d_model]
     difference = model(tokens) - load_model(run, implementation="fused")(tokens)
     print(f"einops and fused logits differ by at most {difference.abs().max().item():.1e}")
-
     # The fused kernel never forms the pattern; with the same parameters it takes the lines of components/attention.py.
     qkv = rearrange(attention.qkv_proj(seen[0]), "batch pos (head d) -> batch head pos d", d=attention.d_head)
     query, key, _ = qkv.split(attention.heads_in_qkv, dim=1)
     query, key = position.rotate(query, 0), position.rotate(key, 0).repeat_interleave(attention.group, dim=1)
     scores = einsum(query, key, "batch head query d, batch head key d -> batch head query key") * attention.scale
-    mask = attention_mask(causal(*scores.shape[2:], device=scores.device), bias=position.bias(*scores.shape[2:]))
+    length = tokens.shape[1]
+    mask = attention_mask(causal(length, length, scores.device), bias=position.bias(length, length))
     for token, row in zip(tokens[0].tolist(), (scores + mask.added).softmax(dim=-1)[0, 0], strict=True):  # head 0
         print(f"{tokenizer.token_text(token):>8} |", *(f"{weight:4.2f}" for weight in row.tolist()))
 

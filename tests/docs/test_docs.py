@@ -114,6 +114,12 @@ def test_every_file_named_in_a_sentence_is_there(page):
             assert any((root / name).exists() for root in roots), name
 
 
+def test_the_button_that_the_readme_names_is_on_home():
+    home = (ROOT / "pages" / "home.py").read_text(encoding="utf-8")
+    (label,) = re.findall(r"Press \*\*(.+?)\*\* on the Home page", README)
+    assert f'st.button("{label}"' in home
+
+
 def flags_of(*parsers) -> set[str]:
     return {flag for parser in parsers for flag in parser._option_string_actions}
 
@@ -235,7 +241,7 @@ def test_the_examples_run_one_after_the_other(clone):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_short_and_in_the_readme(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 40
-    assert any(f"-m examples.{path.stem}" in line for line in commands(README))
+    assert any(f"examples.{path.stem}" in line.split() for line in commands(README))
 
 
 # --- the recipe ---------------------------------------------------------------------------------------------------
