@@ -79,7 +79,7 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
 def rate_figure(curves: Curves, view: View) -> Figure:
     """The learning rate: warm-up, then decay."""
     figure = _figure("Learning rate", SMALL_HEIGHT, view, [_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
-    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": ".1~e"}
+    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": "~g"}
     return figure
 
 

@@ -33,8 +33,8 @@ def live_view(run: RunFolder) -> None:
 
 def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     status = read_status(run)
-    if drawn_live and not status.live:
-        st.rerun()  # once: the next full run draws the last state, without a timer
+    if drawn_live != status.live:
+        st.rerun()  # once: only a full run starts the timer (after Resume) or ends it (the last state stays)
     reader = read_run(run, force=not status.live)
     config = read_config(run)
     baselines = read_baselines(run)

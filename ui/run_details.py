@@ -65,7 +65,8 @@ def draw_log(run: RunFolder, *, open_at_first: bool) -> None:
     """The end of what the worker printed; read only while it is open."""
     box = st.expander("Log", icon=":material/receipt_long:", expanded=open_at_first, key="run_log", on_change="rerun")
     if box.open:
-        box.code(read_tail(run) or "The log is still empty.", language=None, height=320)
+        with box.container(height=320, border=False, autoscroll=True, key="run_log_lines"):
+            st.code(read_tail(run) or "The log is still empty.", language=None)
 
 
 def read_tail(run: RunFolder, limit: int = LOG_TAIL_BYTES) -> str:

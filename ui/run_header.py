@@ -92,7 +92,7 @@ def draw_message(status: RunStatus, names: Mapping[str, str]) -> None:
     """What a person must know about the state, and what to do next; nothing while all is well."""
     if problem := st.session_state.pop(PROBLEM, None):
         st.warning(literal(problem), icon=":material/error:")
-    reason = literal(status.reason)
+    reason = literal(status.reason[:1].upper() + status.reason[1:])
     if status.state == "failed":
         st.error(
             f"**The run failed at step {status.step:,}.** {reason}  \n{_next_action(status)}", icon=":material/error:"
@@ -155,9 +155,9 @@ def best_evaluation(evaluations: list[dict[str, float]]) -> dict[str, float]:
 
 
 def overtaken(baselines: Mapping[str, float], evaluations: list[dict[str, float]]) -> str:
-    """The hardest baseline that the validation loss went below, and when first: passed the bigram at 300."""
+    """The hardest baseline that the validation loss went below, and when first: past bigram at 300."""
     for name, nats in sorted(baselines.items(), key=lambda item: item[1]):
         for row in evaluations:
             if row["val_loss_nats"] < nats:
-                return f"passed the {baseline_title(name)} at {row.get('step', 0):,.0f}"
+                return f"past {baseline_title(name)} at {row.get('step', 0):,.0f}"
     return ""

@@ -122,7 +122,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do_with_the_log_open(checkp
     run = make_run(checkpoints, state="failed", reason="the loss became nan", last_checkpoint="step_00000200")
     app = show(run)
     (message,) = [entry.value for entry in app.error]
-    assert "failed at step 300" in message and "the loss became nan" in message and "Resume" in message
+    assert "failed at step 300" in message and "The loss became nan" in message and "Resume" in message
     assert "step 39 loss" in text_of(app)
 
 

@@ -36,7 +36,7 @@ def test_the_hardest_baseline_passed_is_named_with_its_first_step():
         {"step": step, "val_loss_nats": loss} for step, loss in ((0, 4.0), (100, 2.2), (200, 1.9), (300, 2.0))
     ]
     baselines = {"uniform_nats": 4.2, "ngram_2_nats": 2.5, "ngram_4_nats": 1.95, "gzip_nats": 1.2}
-    assert overtaken(baselines, evaluations) == "passed the 4-gram at 200"
+    assert overtaken(baselines, evaluations) == "past 4-gram at 200"
     assert overtaken({"gzip_nats": 1.2}, evaluations) == ""
 
 
