@@ -7,28 +7,38 @@ on bytes: Radford et al. 2019). In English the first pairs are "th" or " t", the
     counts of the words:   "low" 5   "lower" 2   "newest" 6       most frequent pair: w e, 8 times  ->  token 256 "we"
                            l o w     l o we r    n e we s t       then: l o, 7 times                ->  token 257 "lo"
 
-Two ideas make it fast enough without changing the result. The text is kept as *different words with their counts*,
-since " the" need not be looked at ten thousand times. And when a pair is merged, only the words that contain it are
-counted anew: nothing ever rescans the text. Equal counts are decided by the smaller token ids, so the same text gives
-the same vocabulary on every machine.
+Two ideas make it fast enough without changing the result. The text is kept as *different words with their counts*
+(text/word_counts.py), since " the" need not be looked at ten thousand times. And when a pair is merged, only the words
+that contain it are counted anew: nothing ever rescans the text. Equal counts are decided by the smaller token ids, so
+the same text gives the same vocabulary on every machine.
+
+    python -m text.byte_pair train training.txt --vocab_size 1024 --out my_tokenizer
+    python -m text.byte_pair inspect my_tokenizer
 """
 
 import heapq
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from itertools import pairwise
-from typing import ClassVar, Self, final
-
-import regex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from typing import ClassVar, NamedTuple, Self, final
 
 from config.errors import TextError
-from text.merge_tokenizer import PATTERNS, Merge, MergeTokenizer
-from text.pieces import check_surrogates, cut_at_words
+from text.merge_tokenizer import MergeTokenizer, check_special_tokens
+from text.word_counts import count_words
+from text.words import check_pattern
 
 MIN_FREQUENCY = 2
-MAX_WORD_BYTES = 1_000
 
 Pair = tuple[int, int]
+
+
+class MergeStep(NamedTuple):
+    """Two tokens that became one, and how often they stood together at that moment."""
+
+    left: bytes
+    right: bytes
+    frequency: int
 
 
 @final
@@ -39,54 +49,72 @@ class BytePairTokenizer(MergeTokenizer):
     byte_order: ClassVar[bytes] = bytes(range(256))
 
     @classmethod
-    def train(cls, text: str, vocab_size: int) -> Self:
-        """Learn `vocab_size` - 256 merges.
+    def train(
+        cls,
+        text: str | Iterable[str],
+        vocab_size: int,
+        *,
+        pattern: str = "gpt2",
+        special_tokens: Sequence[str] = (),
+        min_frequency: int = MIN_FREQUENCY,
+        processes: int = 1,
+    ) -> Self:
+        """Learn as many merges as `vocab_size` leaves room for beside the 256 bytes and the special tokens.
+
+        Args:
+            text: All of it, or its parts one after the other.
+            pattern: Name in `text.words.PATTERNS`.
+            special_tokens: Get the last ids; where they stand in the text they are no text to learn from.
+            min_frequency: A pair that occurs less often is not merged.
+            processes: See `text.word_counts.count_words`; the result is the same for any number.
 
         Raises:
-            TextError: `vocab_size` is below 256, or the text has too few pairs that occur twice.
+            TextError: `vocab_size` is below what comes before the merges, or the text has too few frequent pairs.
         """
-        if vocab_size < 256:
-            raise TextError(f"vocab_size {vocab_size} is too small for bpe: the 256 bytes come first; use 257 or more")
-        check_surrogates(text, "the text")
-        merges = learn_merges(count_words(text), vocab_size - 256)
-        if len(merges) < vocab_size - 256:
+        reserved = 256 + len(special_tokens)
+        if vocab_size < reserved:
             raise TextError(
-                f"vocab_size {vocab_size:,} is too large for this text of {len(text):,} characters: it has pairs that "
-                f"occur twice for {256 + len(merges):,} tokens; use {256 + len(merges):,} or less, or a longer text"
+                f"vocab_size {vocab_size} is too small for bpe: {_reserved(reserved)} use {reserved} or more"
             )
-        return cls(merges)
+        if min_frequency < 1:
+            raise TextError(f"min_frequency {min_frequency} would merge pairs that do not occur: use 1 or more")
+        check_pattern(pattern)
+        check_special_tokens(special_tokens)
+        counts = count_words(text, pattern, special_tokens, processes)
+        steps = list(islice(learn_merges(counts, min_frequency), vocab_size - reserved))
+        if (possible := reserved + len(steps)) < vocab_size:
+            n_bytes = sum(len(word) * count for word, count in counts.items())
+            raise TextError(
+                f"vocab_size {vocab_size:,} is too large for this text of {n_bytes:,} bytes: it has pairs that occur "
+                f"{min_frequency:,} times or more for {possible:,} tokens; use {possible:,} or less, or a longer text"
+            )
+        return cls(
+            [(left, right) for left, right, _ in steps], special_tokens, pattern, [step.frequency for step in steps]
+        )
+
+    def merges_with_counts(self) -> list[MergeStep]:
+        """What was learned, step by step: step i made token 256 + i.
+
+        Raises:
+            TextError: the counts were not saved.
+        """
+        if len(self.merge_counts) != len(self.merges):
+            raise TextError("how often its pairs occurred was not saved with this tokenizer; train it again to see it")
+        return [MergeStep(*merge, count) for merge, count in zip(self.merges, self.merge_counts, strict=True)]
 
 
-def count_words(text: str, pattern: str = "gpt2") -> Counter[bytes]:
-    """How often each word of the text occurs, as bytes; a monster (a line without spaces) counts in short pieces."""
-    find_words = regex.compile(PATTERNS[pattern]).findall
-    counts: Counter[str] = Counter()
-    for piece in cut_at_words(text):
-        counts.update(find_words(piece))
-    words: Counter[bytes] = Counter()
-    for word, count in counts.items():
-        content = word.encode()
-        for start in range(0, len(content), MAX_WORD_BYTES):
-            words[content[start : start + MAX_WORD_BYTES]] += count
-    return words
-
-
-def learn_merges(word_counts: Mapping[bytes, int], n_merges: int, min_frequency: int = MIN_FREQUENCY) -> list[Merge]:
-    """The most frequent pairs, one after the other; fewer than `n_merges` when no pair occurs often enough any more."""
+def learn_merges(word_counts: Mapping[bytes, int], min_frequency: int = MIN_FREQUENCY) -> Iterator[MergeStep]:
+    """The most frequent pairs, one after the other, until none occurs `min_frequency` times any more."""
     words = [list(word) for word in word_counts]
     counts = list(word_counts.values())
     pair_counts, words_with = _count_pairs(words, counts)
     queue = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(queue)
     tokens = [bytes([byte]) for byte in range(256)]
-    merges: list[Merge] = []
-    while len(merges) < n_merges:
-        pair = _pop_most_frequent(queue, pair_counts)
-        if pair is None or pair_counts[pair] < min_frequency:
-            break
-        new = len(tokens)
-        tokens.append(tokens[pair[0]] + tokens[pair[1]])
-        merges.append((tokens[pair[0]], tokens[pair[1]]))
+    while (pair := _pop_most_frequent(queue, pair_counts)) and pair_counts[pair] >= min_frequency:
+        left, right, new = tokens[pair[0]], tokens[pair[1]], len(tokens)
+        yield MergeStep(left, right, pair_counts[pair])
+        tokens.append(left + right)
         changes: Counter[Pair] = Counter()
         for index in words_with.pop(pair):
             for come in merge_in_word(words[index], pair, new, counts[index], changes):
@@ -95,7 +123,6 @@ def learn_merges(word_counts: Mapping[bytes, int], n_merges: int, min_frequency:
             pair_counts[changed] += difference
             if difference > 0:
                 heapq.heappush(queue, (-pair_counts[changed], changed))
-    return merges
 
 
 def _count_pairs(words: list[list[int]], counts: list[int]) -> tuple[Counter[Pair], defaultdict[Pair, set[int]]]:
@@ -151,3 +178,15 @@ def merge_in_word(word: list[int], pair: Pair, new: int, count: int, changes: Co
         position += 2
     word[:] = merged
     return come
+
+
+def _reserved(reserved: int) -> str:
+    if reserved == 256:
+        return "the 256 bytes come first;"
+    return f"the 256 bytes and {reserved - 256} special tokens are part of it;"
+
+
+if __name__ == "__main__":
+    from text.command_line import main
+
+    sys.exit(main("python -m text.byte_pair", tokenizer_type="bpe"))

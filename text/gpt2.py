@@ -16,11 +16,11 @@ from tiktoken.load import read_file_cached
 
 from config.errors import TextError
 from text.merge_tokenizer import OTHER_BYTES, PRINTABLE_BYTES, Merge, MergeTokenizer, parse_merge
+from text.tokenizer import END_OF_TEXT
 
 URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/vocab.bpe"
 SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 FILE = "vocab.bpe"
-END_OF_TEXT = "<|endoftext|>"
 DOWNLOAD_SECONDS = 15
 
 
@@ -70,7 +70,7 @@ def _file_content() -> bytes:
         raise TextError(
             f"GPT-2's vocabulary file {FILE} is not on this machine and cannot be downloaded ({reason}); put it from "
             f"{URL} into the folder {cache_folder()} (or into another one named by the environment variable "
-            "TIKTOKEN_CACHE_DIR), or use character, bpe or sentencepiece, which need no download"
+            "TIKTOKEN_CACHE_DIR), or use character, byte, bpe or sentencepiece, which need no download"
         )
     return content_or_none
 

@@ -17,17 +17,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
-import regex
 import tiktoken
 
 from config.errors import TextError
+from text.hugging_face_json import FILE_NAME, hugging_face_json
+from text.pieces import check_surrogates
 from text.tokenizer import Tokenizer
-
-PATTERNS = {
-    # Radford et al. 2019 (GPT-2), with the possessive quantifiers (++) that keep a line of a million spaces harmless:
-    # English endings | letters | digits | other signs, each with one space before | white space.
-    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
-}
+from text.words import PATTERNS, check_pattern, find_words
 
 PRINTABLE_BYTES = bytes(byte for byte in range(256) if chr(byte).isprintable() and byte != ord(" "))
 OTHER_BYTES = bytes(byte for byte in range(256) if byte not in PRINTABLE_BYTES)
@@ -42,30 +38,50 @@ class MergeTokenizer(Tokenizer):
     """256 bytes, then one token per merge in the order in which they were learned, then the special tokens.
 
     Special tokens have an id and a text of their own; `<|endoftext|>` inside a text is ordinary text all the same, so
-    that nobody's text can end a document.
+    that nobody's text can end a document, unless the caller asks for it (`special="token"`).
 
     Args:
         merges: Pairs of tokens that become one; each part is a byte or the result of an earlier merge.
         special_tokens: Their texts.
-        pattern: Name in `PATTERNS`.
+        pattern: Name in `text.words.PATTERNS`.
+        merge_counts: How often each pair occurred when it was merged, or nothing.
     """
 
     byte_order: ClassVar[bytes]
     """Token i is the byte `byte_order[i]`, for the first 256."""
 
-    def __init__(self, merges: Sequence[Merge], special_tokens: Sequence[str] = (), pattern: str = "gpt2"):
+    def __init__(
+        self,
+        merges: Sequence[Merge],
+        special_tokens: Sequence[str] = (),
+        pattern: str = "gpt2",
+        merge_counts: Sequence[int] = (),
+    ):
         ranks = {bytes([byte]): rank for rank, byte in enumerate(self.byte_order)}
         for left, right in merges:
             if left not in ranks or right not in ranks or left + right in ranks:
                 raise TextError(f"merge {len(ranks) - 255}, {to_signs(left)} {to_signs(right)}, does not fit its place")
             ranks[left + right] = len(ranks)
-        if pattern not in PATTERNS:
-            raise TextError(f"there is no pattern {pattern!r}; there are {', '.join(PATTERNS)}")
+        check_pattern(pattern)
+        check_special_tokens(special_tokens)
+        for token in special_tokens:
+            if token.encode() in ranks:
+                raise TextError(f"special token {token!r} is an ordinary token already; give it a longer name")
+        if merge_counts and len(merge_counts) != len(merges):
+            raise TextError(f"{len(merge_counts):,} counts do not belong to {len(merges):,} merges")
         super().__init__([*ranks, *(token.encode() for token in special_tokens)])
         self.ranks = ranks
         self.merges = tuple(merges)
         self.special_tokens = tuple(special_tokens)
         self.pattern = pattern
+        self.merge_counts = tuple(merge_counts)
+
+    @property
+    @final
+    def special_ids(self) -> Mapping[str, int]:
+        """The special tokens, which come last."""
+        first = len(self.ranks)
+        return {token: first + place for place, token in enumerate(self.special_tokens)}
 
     @final
     def encode_known(self, text: str) -> np.ndarray:
@@ -74,22 +90,27 @@ class MergeTokenizer(Tokenizer):
 
     @final
     def encode_readably(self, text: str) -> list[int]:
-        """The ids that `encode` gives, computed in the open.
-
-        The two may differ for characters so new that the libraries below them do not both know them (regex here, Rust's
-        in tiktoken); both decode to the text.
-        """
-        words = regex.findall(PATTERNS[self.pattern], text)
+        """The ids that `encode` gives, computed in the open."""
+        words = find_words(text, self.pattern)
         return [self.ranks[token] for word in words for token in encode_word(word.encode(), self.ranks)]
 
     @final
     def settings(self) -> dict[str, Any]:
         """The merges, written with GPT-2's visible signs as in its vocab.bpe: "Ġ t" joins a space and a t."""
+        counts = {"merge_counts": list(self.merge_counts)} if self.merge_counts else {}
         return {
             "pattern": self.pattern,
             "merges": [f"{to_signs(left)} {to_signs(right)}" for left, right in self.merges],
             "special_tokens": list(self.special_tokens),
+            **counts,
         }
+
+    @final
+    def extra_files(self) -> dict[str, bytes]:
+        """The same tokenizer in Hugging Face's format, for other programs; it is never read here."""
+        tokens = [to_signs(token) for token in self.ranks]
+        merges = [(to_signs(left), to_signs(right)) for left, right in self.merges]
+        return {FILE_NAME: hugging_face_json(tokens, merges, self.special_ids, self.pattern)}
 
     @final
     @classmethod
@@ -99,7 +120,10 @@ class MergeTokenizer(Tokenizer):
         for name, items in (("merges", merges), ("special tokens", special_tokens)):
             if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
                 raise TextError(f"its {name} are not a list of strings")
-        return cls([parse_merge(line) for line in merges], special_tokens, settings["pattern"])
+        counts = settings.get("merge_counts", [])
+        if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+            raise TextError("its merge counts are not a list of whole numbers")
+        return cls([parse_merge(line) for line in merges], special_tokens, settings["pattern"], counts)
 
     @cached_property
     def _engine(self) -> tiktoken.Encoding:
@@ -119,6 +143,20 @@ def encode_word(word: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
         place = candidates.index(earliest)
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
     return parts
+
+
+def check_special_tokens(special_tokens: Sequence[str]) -> None:
+    """Refuse special tokens that could not be told from the text around them, or from each other.
+
+    Raises:
+        TextError: one is empty, has white space in it (where texts are cut into pieces), or comes twice.
+    """
+    for token in special_tokens:
+        if not token or any(character.isspace() for character in token):
+            raise TextError(f"special token {token!r} must have characters in it, and no white space among them")
+        check_surrogates(token, f"special token {token!r}")
+        if special_tokens.count(token) > 1:
+            raise TextError(f"special token {token!r} is there twice")
 
 
 def to_signs(token: bytes) -> str:

@@ -1,7 +1,8 @@
 """SentencePiece (Kudo and Richardson 2018, arXiv:1808.06226), trained on the given text; LLaMA 1 and 2 use it.
 
-It learns pieces as byte_pair.py does, but from characters instead of bytes, and it writes the space before a word as
-`▁`. Characters that are too rare for a piece of their own are spelled with byte tokens, so nothing is unknown.
+Its `bpe` learns pieces as byte_pair.py does, but from characters instead of bytes; its `unigram` chooses the pieces
+that make the text most probable. Both write the space before a word as `▁`. Characters that are too rare for a piece of
+their own are spelled with byte tokens, so nothing is unknown.
 
 SentencePiece by default rewrites its input (Unicode NFKC, a space in front, one space for many). All of that is off
 here: decoding gives back exactly the text, line breaks included. One character cannot be told apart from the space
@@ -23,6 +24,7 @@ from config.errors import TextError
 from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words
 from text.tokenizer import Tokenizer
 
+MODEL_TYPES = ("bpe", "unigram")
 MODEL_FILE = "sentencepiece.model"
 SPACE_SIGN = "\u2581"
 MIN_VOCAB_SIZE = 256 + 1  # the byte tokens and <unk>
@@ -53,9 +55,15 @@ class SentencePieceTokenizer(Tokenizer):
     def train(cls, text: str, vocab_size: int, model_type: str = "bpe") -> Self:
         """Learn `vocab_size` pieces, the 256 byte tokens and `<unk>` among them.
 
+        Args:
+            model_type: "bpe" merges what stands together most often; "unigram" (Kudo 2018, arXiv:1804.10959) starts
+                with too many pieces and drops those that the text misses least.
+
         Raises:
             TextError: the text does not allow this vocabulary size, or has a character that is refused.
         """
+        if model_type not in MODEL_TYPES:
+            raise TextError(f"there is no sentencepiece model {model_type[:40]!r}; there are {', '.join(MODEL_TYPES)}")
         if vocab_size < MIN_VOCAB_SIZE:
             raise TextError(
                 f"vocab_size {vocab_size} is too small for sentencepiece: 256 byte tokens and <unk> make "

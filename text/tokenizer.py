@@ -1,14 +1,18 @@
 """What every tokenizer can do: text to token ids and back, and to and from a folder.
 
 A tokenizer is a table of byte strings, one for each token id, and a way to choose ids for a text. Decoding needs only
-the table, so it stands once, here; how a text is cut is what the four files beside this one differ in:
+the table, so it stands once, here; how a text is cut is what the five files beside this one differ in:
 
     character.py       one token per character of the training text
+    byte.py            one token per byte: 256, whatever the text
     byte_pair.py       pieces learned by byte-pair encoding, from scratch
     gpt2.py            the 50,257 pieces that GPT-2 was trained with
     sentence_piece.py  pieces learned by the SentencePiece library
 
 A saved tokenizer is a folder with `tokenizer.json` (SentencePiece: and `sentencepiece.model`): plain data, no pickle.
+BPE adds `hugging_face/tokenizer.json`, the same in the format of Hugging Face, for other programs.
+
+    python -m text train training.txt --tokenizer_type byte --out my_tokenizer
 """
 
 import hashlib
@@ -23,7 +27,7 @@ import numpy as np
 
 from config.errors import CheckpointError, TextError
 from text.atomic import write_atomically
-from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words
+from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words, split_at_special
 
 if TYPE_CHECKING:
     from text.corpus import Corpus
@@ -33,10 +37,13 @@ FORMAT = 1
 MAX_FILE_BYTES = 200_000_000
 CLASSES = {
     "character": ("text.character", "CharacterTokenizer"),
+    "byte": ("text.byte", "ByteTokenizer"),
     "bpe": ("text.byte_pair", "BytePairTokenizer"),
     "gpt2": ("text.gpt2", "Gpt2Tokenizer"),
     "sentencepiece": ("text.sentence_piece", "SentencePieceTokenizer"),
 }
+
+END_OF_TEXT = "<|endoftext|>"
 
 Ids = Sequence[int] | np.ndarray
 
@@ -96,6 +103,17 @@ class Tokenizer(ABC):
         return {}
 
     @property
+    def special_ids(self) -> Mapping[str, int]:
+        """The ids of tokens that stand for no text, such as the end of a document, by name; most types have none."""
+        return {}
+
+    @property
+    @final
+    def end_of_text(self) -> int | None:
+        """The id of `<|endoftext|>`, which parts documents, if there is one."""
+        return self.special_ids.get(END_OF_TEXT)
+
+    @property
     @final
     def vocab_size(self) -> int:
         """How many different tokens there are."""
@@ -108,8 +126,13 @@ class Tokenizer(ABC):
         return np.dtype(np.uint16 if self.vocab_size < 2**16 else np.uint32)
 
     @final
-    def encode_array(self, text: str, *, unknown: Literal["error", "skip"] = "error") -> np.ndarray:
+    def encode_array(
+        self, text: str, *, unknown: Literal["error", "skip"] = "error", special: Literal["text", "token"] = "text"
+    ) -> np.ndarray:
         """Token ids `[pos]` of `text`, as `self.dtype`.
+
+        Args:
+            special: What `<|endoftext|>` inside of `text` is: the text that it looks like, or the special token.
 
         Raises:
             TextError: a character cannot be encoded and `unknown` is "error"; with "skip" it is left out.
@@ -117,21 +140,33 @@ class Tokenizer(ABC):
         if unknown == "skip":
             text = text.translate({ord(character): None for character in self.unknown_characters(text)})
         try:
-            return self.encode_known(text)
+            if special == "text" or not self.special_ids:
+                return self.encode_known(text)
+            parts: list[np.ndarray] = []
+            for part, token in split_at_special(text, self.special_ids):
+                parts += [self.encode_known(part), self._special_array(token)]
+            return np.concatenate(parts)
         except UnicodeEncodeError:
             check_surrogates(text, "the text")
             raise
 
     @final
-    def encode(self, text: str, *, unknown: Literal["error", "skip"] = "error") -> list[int]:
+    def encode(
+        self, text: str, *, unknown: Literal["error", "skip"] = "error", special: Literal["text", "token"] = "text"
+    ) -> list[int]:
         """Token ids of `text` as a list; see `encode_array`."""
-        return self.encode_array(text, unknown=unknown).tolist()
+        return self.encode_array(text, unknown=unknown, special=special).tolist()
 
     @final
-    def encode_in_pieces(self, text: str) -> Iterator[tuple[int, np.ndarray]]:
+    def encode_in_pieces(
+        self, text: str, *, special: Literal["text", "token"] = "text"
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Encode a long text with little memory: how many characters each piece has, and its ids."""
-        for piece in cut_at_words(text):
-            yield len(piece), self.encode_array(piece)
+        for part, token in split_at_special(text, self.special_ids if special == "token" else ()):
+            for piece in cut_at_words(part):
+                yield len(piece), self.encode_array(piece)
+            if token:
+                yield len(token), self._special_array(token)
 
     @final
     def decode_bytes(self, ids: Ids) -> bytes:
@@ -171,9 +206,13 @@ class Tokenizer(ABC):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.extra_files().items():
+            (folder / name).parent.mkdir(exist_ok=True)
             write_atomically(folder / name, content)
         record = {**self._record(), "content_hash": self.content_hash()}
         write_atomically(folder / FILE_NAME, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
+
+    def _special_array(self, token: str) -> np.ndarray:
+        return np.array([self.special_ids[token]] if token else [], dtype=self.dtype)
 
     def _record(self) -> dict[str, Any]:
         return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **self.settings()}
@@ -191,7 +230,16 @@ def tokenizer_class(name: str) -> type[Tokenizer]:
     return getattr(importlib.import_module(module), class_name)
 
 
-def train_tokenizer(name: str, text: "str | Corpus", vocab_size: int, *, val_fraction: float = 0.1) -> Tokenizer:
+def train_tokenizer(
+    name: str,
+    text: "str | Corpus",
+    vocab_size: int,
+    *,
+    val_fraction: float = 0.1,
+    bpe_pattern: str = "gpt2",
+    sentencepiece_model: str = "bpe",
+    special_tokens: Sequence[str] = (),
+) -> Tokenizer:
     """A tokenizer of type `name` for this text.
 
     `bpe` and `sentencepiece` learn from the training split alone, so that the validation loss stays honest. The
@@ -201,6 +249,9 @@ def train_tokenizer(name: str, text: "str | Corpus", vocab_size: int, *, val_fra
     Args:
         val_fraction: Share at the end of the text that is kept aside, as in `text.token_file.prepare_tokens`;
             0 trains on all of it.
+        bpe_pattern: How bpe cuts words, a name in `text.words.PATTERNS`.
+        sentencepiece_model: "bpe" or "unigram".
+        special_tokens: Of bpe; the other types take no notice.
 
     Raises:
         TextError: no such tokenizer, or the text does not allow this vocabulary size.
@@ -211,7 +262,11 @@ def train_tokenizer(name: str, text: "str | Corpus", vocab_size: int, *, val_fra
     content = text if isinstance(text, str) else text.text
     if name in ("bpe", "sentencepiece"):
         content = content[: split_index(content, val_fraction)]
-    return cls.train(content, vocab_size)
+    options: dict[str, dict[str, Any]] = {
+        "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens},
+        "sentencepiece": {"model_type": sentencepiece_model},
+    }
+    return cls.train(content, vocab_size, **options.get(name, {}))
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:

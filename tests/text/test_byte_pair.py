@@ -2,17 +2,22 @@
 
 import random
 from collections import Counter
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
 from config.errors import TextError
-from text.byte_pair import BytePairTokenizer, count_words, learn_merges
+from text.byte_pair import BytePairTokenizer, MergeStep, learn_merges
 from text.gpt2 import Gpt2Tokenizer
 from text.merge_tokenizer import encode_word, parse_merge, to_signs
+from text.word_counts import count_words
 
 
-def learn_by_rescanning(word_counts: Counter[bytes], n_merges: int) -> list[tuple[bytes, bytes]]:
+def learn(word_counts: Counter[bytes], n_merges: int, min_frequency: int = 2) -> list[MergeStep]:
+    return list(islice(learn_merges(word_counts, min_frequency), n_merges))
+
+
+def learn_by_rescanning(word_counts: Counter[bytes], n_merges: int) -> list[tuple[bytes, bytes, int]]:
     """The definition of BPE, as short as it can be said."""
     words = {tuple(word): count for word, count in word_counts.items()}
     tokens = [bytes([byte]) for byte in range(256)]
@@ -25,7 +30,7 @@ def learn_by_rescanning(word_counts: Counter[bytes], n_merges: int) -> list[tupl
         if not pairs or max(pairs.values()) < 2:
             break
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append((tokens[best[0]], tokens[best[1]]))
+        merges.append((tokens[best[0]], tokens[best[1]], pairs[best]))
         tokens.append(tokens[best[0]] + tokens[best[1]])
         for word in list(words):
             merged, position = [], 0
@@ -39,15 +44,16 @@ def learn_by_rescanning(word_counts: Counter[bytes], n_merges: int) -> list[tupl
 
 def test_the_example_of_the_file() -> None:
     counts = Counter({b"low": 5, b"lower": 2, b"newest": 6})
-    assert learn_merges(counts, 4) == [(b"w", b"e"), (b"l", b"o"), (b"e", b"we"), (b"n", b"ewe")]
+    assert learn(counts, 4) == [(b"w", b"e", 8), (b"l", b"o", 7), (b"e", b"we", 6), (b"n", b"ewe", 6)]
 
 
 def test_equal_counts_are_decided_by_the_smaller_ids() -> None:
-    assert learn_merges(Counter({b"zy": 3, b"ab": 3, b"xa": 3}), 3) == [(b"a", b"b"), (b"x", b"a"), (b"z", b"y")]
+    steps = learn(Counter({b"zy": 3, b"ab": 3, b"xa": 3}), 3)
+    assert steps == [(b"a", b"b", 3), (b"x", b"a", 3), (b"z", b"y", 3)]
 
 
 def test_a_run_of_one_letter_merges_from_the_left() -> None:
-    assert learn_merges(Counter({b"aaaaa": 2}), 3) == [(b"a", b"a"), (b"aa", b"a"), (b"aa", b"aaa")]
+    assert learn(Counter({b"aaaaa": 2}), 9) == [(b"a", b"a", 8), (b"aa", b"a", 2), (b"aa", b"aaa", 2)]
 
 
 def test_learning_equals_the_definition() -> None:
@@ -56,12 +62,12 @@ def test_learning_equals_the_definition() -> None:
         letters = range(source.choice([1, 2, 3, 5]))
         words = [bytes(source.choices(letters, k=source.randint(1, 14))) for _ in range(source.randint(1, 25))]
         counts = Counter({word: source.randint(1, 5) for word in words})
-        assert learn_merges(counts, 30) == learn_by_rescanning(counts, 30), counts
+        assert learn(counts, 30) == learn_by_rescanning(counts, 30), counts
 
 
 def test_learning_from_a_text_equals_the_definition(story: str) -> None:
     counts = count_words(story)
-    merges = learn_merges(counts, 60)
+    merges = learn(counts, 60)
     assert len(merges) == 60
     assert merges == learn_by_rescanning(counts, 60)
 
@@ -116,7 +122,7 @@ def test_the_earliest_merge_goes_first() -> None:
 def test_vocabulary_sizes_that_cannot_be() -> None:
     with pytest.raises(TextError, match="vocab_size 255 is too small for bpe"):
         BytePairTokenizer.train("abc", 255)
-    with pytest.raises(TextError, match=r"vocab_size 1,024 is too large .* of 9 characters.* use 259 or less"):
+    with pytest.raises(TextError, match=r"vocab_size 1,024 is too large .* of 9 bytes.* use 259 or less"):
         BytePairTokenizer.train("abcabcabc", 1024)
     assert BytePairTokenizer.train("abcabcabc", 259).merges == ((b"a", b"b"), (b"ab", b"c"), (b"abc", b"abc"))
     assert BytePairTokenizer.train("abc", 256).vocab_size == 256

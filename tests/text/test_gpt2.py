@@ -52,7 +52,7 @@ def test_offline_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TextError) as caught:
         gpt2.Gpt2Tokenizer.train()
     message = str(caught.value)
-    for needed in ("vocab.bpe", gpt2.URL, str(tmp_path), "TIKTOKEN_CACHE_DIR", "character, bpe or sentencepiece"):
+    for needed in ("vocab.bpe", gpt2.URL, str(tmp_path), "TIKTOKEN_CACHE_DIR", "character, byte, bpe or sentencepiece"):
         assert needed in message
     assert "\n" not in message
 

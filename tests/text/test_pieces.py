@@ -18,7 +18,7 @@ def test_pieces_are_the_text(size: int) -> None:
 
 
 def test_borders_fall_where_a_word_ends() -> None:
-    assert list(cut_at_words("one two\nthree  four", 9)) == ["one two", "\nthree", "  four"]
+    assert list(cut_at_words("one two\nthree  four", 9)) == ["one two\n", "three", "  four"]
     assert list(cut_at_words("aaaaaaa b", 3)) == ["aaa", "aaa", "a b"]
     assert list(cut_at_words("", 3)) == []
 

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from config.errors import CheckpointError, TextError
+from text.byte import ByteTokenizer
 from text.byte_pair import BytePairTokenizer
 from text.character import CharacterTokenizer
 from text.corpus import make_corpus
-from text.gpt2 import END_OF_TEXT, Gpt2Tokenizer
+from text.gpt2 import Gpt2Tokenizer
 from text.sentence_piece import SentencePieceTokenizer
-from text.tokenizer import CLASSES, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
 
 MAKERS: dict[str, Callable[[str], Tokenizer]] = {
     "character": CharacterTokenizer.train,
+    "byte": ByteTokenizer.train,
     "bpe": lambda text: BytePairTokenizer.train(text, 300),
     # Some of GPT-2's merges, in the form it has: the real file is not in the repository.
     "gpt2": lambda text: Gpt2Tokenizer([(b" ", b"t"), (b"h", b"e"), (b" t", b"he")], [END_OF_TEXT]),
@@ -96,7 +98,7 @@ def test_the_hash_tells_tokenizers_apart(tokenizer: Tokenizer, story: str) -> No
 def test_every_byte_of_damage_is_noticed(tokenizer: Tokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path)
     source = random.Random(2)
-    for file in sorted(tmp_path.iterdir()):
+    for file in sorted(file for file in tmp_path.iterdir() if file.is_file()):
         whole = file.read_bytes()
         places = [0, len(whole) // 2, len(whole) - 3, *source.sample(range(len(whole) - 1), 5)]
         # A white space outside a string is no content; everything else is.
@@ -205,7 +207,7 @@ class TestTraining:
         assert train_tokenizer("character", corpus, 0).unknown_characters("Ω") == []
 
     def test_an_unknown_type_is_named(self) -> None:
-        with pytest.raises(TextError, match="no tokenizer 'wordpiece'; choose one of character, bpe"):
+        with pytest.raises(TextError, match="no tokenizer 'wordpiece'; choose one of character, byte, bpe"):
             train_tokenizer("wordpiece", "abc", 300)
 
     def test_equal_in_another_process(self, story: str) -> None:

@@ -1,0 +1,77 @@
+"""How often each word of a text occurs: the only part of learning a vocabulary that reads all of the text.
+
+So it is the part that is worth several processes. The text is cut into pieces at places that no word crosses, each
+process counts the words of whole pieces, and the counts are added up: the sum does not depend on who counted what.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+
+from config.errors import TextError
+from text.pieces import check_surrogates, cut_at_lines, split_at_special
+from text.words import find_words
+
+MAX_WORD_BYTES = 1_000
+PIECES_PER_PROCESS = 2  # waiting or being counted: enough to keep everyone busy, few enough to stay small in memory
+
+
+def count_words(
+    text: str | Iterable[str], pattern: str = "gpt2", special_tokens: Sequence[str] = (), processes: int = 1
+) -> Counter[bytes]:
+    """How often each word occurs, as bytes; a monster (a line without spaces) counts in parts of 1,000 bytes.
+
+    Args:
+        text: All of it, or its parts one after the other, as when a file is larger than memory.
+        pattern: Name in `text.words.PATTERNS`.
+        special_tokens: Not counted, and no word crosses them.
+        processes: With more than one, the calling program needs `if __name__ == "__main__":` around its start.
+
+    Raises:
+        TextError: `processes` is below 1, or the text has half of a surrogate pair.
+    """
+    if processes < 1:
+        raise TextError(f"processes {processes} cannot count anything: use 1 or more")
+    pieces = cut_at_lines(_checked([text] if isinstance(text, str) else text), special_tokens)
+    counts: Counter[str] = Counter()
+    for counted in _count_each(pieces, pattern, tuple(special_tokens), processes):
+        counts.update(counted)
+    words: Counter[bytes] = Counter()
+    for word, count in counts.items():
+        content = word.encode()
+        for start in range(0, len(content), MAX_WORD_BYTES):
+            words[content[start : start + MAX_WORD_BYTES]] += count
+    return words
+
+
+def _count_each(
+    pieces: Iterator[str], pattern: str, special_tokens: tuple[str, ...], processes: int
+) -> Iterator[Counter[str]]:
+    """The counts of each piece, in order."""
+    if processes == 1:
+        for piece in pieces:
+            yield _count_piece(piece, pattern, special_tokens)
+        return
+    # Fresh processes, never forks: a fork copies locks that a thread of this process may hold for ever.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        waiting: deque[Future[Counter[str]]] = deque()
+        for piece in pieces:
+            waiting.append(pool.submit(_count_piece, piece, pattern, special_tokens))
+            if len(waiting) >= PIECES_PER_PROCESS * processes:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
+
+
+def _count_piece(piece: str, pattern: str, special_tokens: tuple[str, ...]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for part, _ in split_at_special(piece, special_tokens):
+        counts.update(find_words(part, pattern))
+    return counts
+
+
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        check_surrogates(text, "the text")
+        yield text
