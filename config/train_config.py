@@ -150,6 +150,9 @@ class TrainConfig(Settings):
     )
     """How many tokens it writes at each evaluation."""
 
+    baselines: bool = setting(True, group="Watching", title="Baselines", typical="on; off to measure speed")
+    """Compute what counting and compressing reach on the same text, beside the training: losses to overtake."""
+
     seed: int = setting(1337, group="Machine", title="Seed", typical="any", minimum=0, maximum=2**31 - 1, basic=True)
     """Start of everything random: initial weights, batches, dropout, samples."""
 

@@ -1,8 +1,23 @@
-"""How well a model predicts text it has never trained on."""
+"""How well a model predicts text it has never trained on.
+
+The loss is in nats per token. Bits per byte is the same loss over the same text, in a unit that does not depend on the
+tokenizer, so that runs with different ones compare:
+
+    bits per byte = nats per token * tokens / ln 2 / UTF-8 bytes of the text that those tokens stand for
+
+Tokens and bytes are those that were scored, counted one by one, not an average of the split.
+
+While a run trains, an evaluation scores the same few random windows every time: cheap, and steady from one evaluation
+to the next, but an estimate of the loss on the split. After the last step the whole split is scored once, window after
+window: every token but the first, each exactly once and with the same weight, whatever n_ctx and the batch size are.
+What remains of the cut is what the model sees: a token near the start of a window has little context, in both kinds.
+"""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +25,30 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from text.batches import get_batch
+from text.batches import Batch, get_batch, sequential_windows
+from text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model paid for a text, and how long that text was."""
+
+    nats: float  # for all tokens together
+    tokens: int
+    text_bytes: int  # UTF-8
+
+    @property
+    def loss_nats(self) -> float:
+        """Mean negative log-likelihood per token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The same per byte of text, in bits; not a number for text without bytes."""
+        return self.nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
+
+    def __str__(self) -> str:
+        return f"{self.loss_nats:.4f} nats, {self.bits_per_byte:.4f} bits per byte ({self.tokens:,} tokens)"
 
 
 def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Tensor, "batch pos"]) -> Float[Tensor, ""]:
@@ -18,36 +56,77 @@ def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Ten
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
 
 
-@torch.no_grad()
-def validation_loss(
-    model: nn.Module,
-    tokens: np.ndarray,
-    *,
-    n_batches: int,
-    batch_size: int,
-    n_ctx: int,
-    seed: int,
-    precision: AbstractContextManager[object],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> float:
-    """Mean loss in nats per token over `n_batches` batches of the validation split.
+class Evaluator:
+    """Scores a model on the validation split.
 
-    The batches are the same at every call, drawn apart from those of training: two evaluations differ only by the
-    model, and how often one evaluates never changes the training.
+    Args:
+        tokens: `[token]` ids of the split.
+        batch_size: Windows that are scored at once.
+        n_ctx: Tokens of a window.
+        seed: Decides which windows `score_sample` takes.
+        precision: Number format of the model's matrix products, as in training.
     """
-    device = next(model.parameters()).device
-    model.eval()
-    losses = []
-    for index in range(n_batches):
-        inputs, targets = get_batch(tokens, index, batch_size=batch_size, n_ctx=n_ctx, seed=seed, stream="val")
-        with precision:
-            losses.append(next_token_loss(model(inputs.to(device)), targets.to(device)))
-        if should_stop():
-            break
-    model.train()
-    return torch.stack(losses).mean().item()
 
+    def __init__(
+        self,
+        tokens: np.ndarray,
+        tokenizer: Tokenizer,
+        *,
+        batch_size: int,
+        n_ctx: int,
+        seed: int,
+        precision: AbstractContextManager[object],
+    ):
+        self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
+        self.precision = precision
+        self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
 
-def bits_per_byte(nats_per_token: float, tokens: int, text_bytes: int) -> float:
-    """The same loss per UTF-8 byte of the text, in bits: comparable between tokenizers."""
-    return nats_per_token * tokens / text_bytes / math.log(2)
+    def score_sample(
+        self, model: nn.Module, n_batches: int, should_stop: Callable[[], bool] = lambda: False
+    ) -> Score | None:
+        """`n_batches` batches of random windows; None if `should_stop` cut it short.
+
+        The batches are the same at every call, drawn apart from those of training: two evaluations differ only by the
+        model, and how often one evaluates never changes the training.
+        """
+        sizes = {"batch_size": self.batch_size, "n_ctx": self.n_ctx}
+        batches = (get_batch(self.tokens, index, **sizes, seed=self.seed, stream="val") for index in range(n_batches))
+        return self._score(model, batches, lambda tokens: should_stop())
+
+    def score_split(
+        self, model: nn.Module, limit_seconds: float, should_stop: Callable[[], bool] = lambda: False
+    ) -> Score | None:
+        """Every token of the split but the first, once; None if it is cut short.
+
+        Args:
+            limit_seconds: Given up as soon as it is clear that it would take longer than this.
+        """
+        started = time.monotonic()
+        warm_up_tokens = 2 * self.batch_size * self.n_ctx  # the first batches of a process are slow
+
+        def give_up(tokens: int) -> bool:
+            expected = (time.monotonic() - started) / tokens * len(self.tokens)
+            return should_stop() or (tokens > warm_up_tokens and expected > limit_seconds)
+
+        return self._score(model, sequential_windows(self.tokens, self.n_ctx, self.batch_size), give_up)
+
+    @torch.no_grad()
+    def _score(self, model: nn.Module, batches: Iterable[Batch], give_up: Callable[[int], bool]) -> Score | None:
+        """Add up nats and bytes over batches; `give_up` is asked after each, with the tokens scored so far."""
+        device = next(model.parameters()).device
+        losses, sizes, tokens, text_bytes = [], [], 0, 0
+        model.eval()
+        try:
+            for inputs, targets in batches:
+                with self.precision:
+                    losses.append(next_token_loss(model(inputs.to(device)), targets.to(device)))
+                sizes.append(targets.numel())
+                tokens += targets.numel()
+                text_bytes += int(self.byte_lengths[targets].sum())
+                if give_up(tokens):
+                    return None
+        finally:
+            model.train()
+        # One wait for the device, then double precision where every device has it.
+        nats = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
+        return Score(nats.item(), tokens, text_bytes)

@@ -1,5 +1,6 @@
 """loss.html: the loss curves of a run as one file to keep or send."""
 
+from runs.baselines import SHOWN, baseline_title, read_baselines
 from runs.files import write_atomically
 from runs.folder import RunFolder
 from runs.metrics import MetricsReader
@@ -8,7 +9,7 @@ ACCENT, FAINT = "#c2410c", "#9ca3af"
 
 
 def write_figure(run: RunFolder) -> None:
-    """Draw train and validation loss of the run into its loss.html.
+    """Draw train and validation loss of the run into its loss.html, with the baselines as thin lines.
 
     plotly's script (4 MB) lies once beside the runs, as plotly.min.js, and not in every figure.
     """
@@ -30,6 +31,11 @@ def write_figure(run: RunFolder) -> None:
             ),
         ]
     )
+    for name, nats in read_baselines(run).items():
+        if name in SHOWN:
+            figure.add_hline(
+                y=nats, line={"color": FAINT, "width": 1, "dash": "dot"}, annotation_text=baseline_title(name)
+            )
     label = run.read_label().name.replace("<", "&lt;")
     figure.update_layout(
         title=f"Loss of {label}",

@@ -19,11 +19,14 @@ from runs.metrics import MetricsWriter
 from text.batches import get_batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import autocast, choose_device, choose_dtype
-from training.evaluate import bits_per_byte, next_token_loss, validation_loss
+from training.evaluate import Evaluator, Score, next_token_loss
 from training.optimizer import build_optimizer
 from training.prepare import PreparedText
 from training.samples import write_sample
 from training.schedule import learning_rate
+
+# Scoring the whole validation split after the last step may take this long, or this share of the training.
+SPLIT_SECONDS, SPLIT_SHARE = 20.0, 0.05
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Progress:
     evaluated_step: int = -1
     saved_step: int = -1
     val_loss_nats: float | None = None  # at evaluated_step
+    val_bits_per_byte: float | None = None  # the same loss
     best_val_loss_nats: float | None = None
     best_step: int = -1  # the step it belongs to
 
@@ -60,6 +64,11 @@ class Trainer:
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
         self.max_steps = steps_of(config, text)
+        self.evaluator = Evaluator(
+            text.val, text.tokenizer, batch_size=self.settings.batch_size // self.settings.grad_accumulation,
+            n_ctx=self.n_ctx, seed=self.settings.seed, precision=self.precision,
+        )  # fmt: skip
+        self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()
         self.metrics, self.samples = MetricsWriter(run), MetricsWriter(run.samples_path)
         torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
@@ -130,31 +139,40 @@ class Trainer:
         )
 
     def evaluate(self, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """Validation loss and a sample of text, at most once for each step."""
+        """Validation loss and a sample of text, at most once for each step; after the last, of the whole split."""
         progress, settings = self.progress, self.settings
-        loss = validation_loss(
-            self.compiled,
-            self.text.val,
-            n_batches=settings.eval_iters,
-            batch_size=settings.batch_size // settings.grad_accumulation,
-            n_ctx=self.n_ctx,
-            seed=settings.seed,
-            precision=self.precision,
-            should_stop=should_stop,
-        )
-        if should_stop():  # cut short: not a number to show or to choose a checkpoint by
+        score = self.evaluator.score_sample(self.compiled, settings.eval_iters, should_stop)
+        if score is None:  # cut short: not a number to show or to choose a checkpoint by
             return
-        progress.evaluated_step, progress.val_loss_nats = progress.step, loss
-        if progress.best_val_loss_nats is None or loss < progress.best_val_loss_nats:
-            progress.best_val_loss_nats, progress.best_step = loss, progress.step
-        bits = bits_per_byte(loss, len(self.text.val), self.text.val_bytes)
-        self.metrics.write({"step": progress.step, "val_loss_nats": loss, "val_bits_per_byte": bits})
+        progress.evaluated_step = progress.step
+        progress.val_loss_nats, progress.val_bits_per_byte = score.loss_nats, score.bits_per_byte
+        if progress.best_val_loss_nats is None or score.loss_nats < progress.best_val_loss_nats:
+            progress.best_val_loss_nats, progress.best_step = score.loss_nats, progress.step
+        line = {"step": progress.step, "val_loss_nats": score.loss_nats, "val_bits_per_byte": score.bits_per_byte}
+        if self.finished:
+            line |= self._score_split(should_stop)
+        self.metrics.write(line)
         self.metrics.flush()
         if settings.sample_tokens:
             self.samples.write(
                 {"step": progress.step} | write_sample(self.model, self.text.tokenizer, settings, should_stop)
             )
             self.samples.flush()
+
+    def _score_split(self, should_stop: Callable[[], bool]) -> dict[str, float]:
+        """The exact loss of the whole validation split, unless that would take too long beside the training itself.
+
+        Uncompiled: the last window is shorter than the others, and to compile for it takes longer than to score it.
+        """
+        limit_seconds = max(SPLIT_SECONDS, SPLIT_SHARE * self.progress.elapsed_seconds)
+        self.split_score = self.evaluator.score_split(self.model, limit_seconds, should_stop)
+        if self.split_score is None:
+            return {}
+        return {
+            "val_split_loss_nats": self.split_score.loss_nats,
+            "val_split_bits_per_byte": self.split_score.bits_per_byte,
+            "val_split_tokens": self.split_score.tokens,
+        }
 
     def save(self) -> None:
         """A checkpoint of this step; earlier ones that are no longer needed go."""
@@ -174,10 +192,17 @@ class Trainer:
         """One line about the last evaluation."""
         progress = self.progress
         speed = progress.tokens_seen / progress.elapsed_seconds if progress.elapsed_seconds else 0.0
+        bits = f", {progress.val_bits_per_byte:.4f} bits per byte" if progress.val_bits_per_byte is not None else ""
         return (
-            f"step {progress.evaluated_step:,} of {self.max_steps:,}  validation {progress.val_loss_nats:.4f} nats  "
-            f"best {progress.best_val_loss_nats:.4f}  {speed:,.0f} tokens/s"
+            f"step {progress.evaluated_step:,} of {self.max_steps:,}  validation {progress.val_loss_nats:.4f} nats"
+            f"{bits}  best {progress.best_val_loss_nats:.4f}  {speed:,.0f} tokens/s"
         )
+
+    def split_summary(self) -> str:
+        """One line about the whole validation split, after the last step."""
+        if self.split_score is None:
+            return "the whole validation split was not scored: that would have taken too long"
+        return f"whole validation split: {self.split_score}"
 
     @property
     def evaluation_due(self) -> bool:

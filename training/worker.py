@@ -25,6 +25,7 @@ from training.figure import write_figure
 from training.report import Reporter
 
 if TYPE_CHECKING:
+    from training.baselines import BaselineLadder
     from training.trainer import Trainer
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -43,6 +44,7 @@ class Worker:
         self.state = StateWriter(run)
         self.signalled = False
         self.trainer: Trainer | None = None
+        self.baselines: BaselineLadder | None = None
         self._spoken_evaluation = -1
         self._known_save = -1
 
@@ -68,6 +70,7 @@ class Worker:
     def _train(self) -> None:
         self.state.set("starting")
         from components.model import build_model
+        from training.baselines import BaselineLadder
         from training.prepare import prepare_text
         from training.trainer import Trainer, train
 
@@ -76,14 +79,20 @@ class Worker:
         model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
         self._beat()
         self.trainer = trainer = Trainer(self.run, config, model, text)
+        if config.training.baselines:
+            self.baselines = BaselineLadder(self.run, self.reporter.say)
         step = trainer.progress.step
         self.state.set("running", step=step, max_steps=trainer.max_steps)
         self.reporter.say(f"training on {trainer.device.type} in {trainer.dtype_name}, from step {step:,}")
         self.reporter.start_bar(step, trainer.max_steps)
         try:
             train(trainer, self._attend, self._should_stop)
+            if self.baselines and trainer.finished:
+                self.baselines.wait(self._should_stop)
         finally:
             self.reporter.stop_bar()
+            if self.baselines:
+                self.baselines.close()
             trainer.metrics.flush()
             self._draw()
         self._end(trainer)
@@ -98,6 +107,7 @@ class Worker:
         step = trainer.progress.step
         self._note(trainer)
         if trainer.finished:
+            self.reporter.say(trainer.split_summary())
             self.state.set("finished", step=step)
             self.reporter.say(f"finished at step {step:,}")
             return
@@ -114,6 +124,8 @@ class Worker:
         self._note(trainer)
         self.state.step(trainer.progress.step)
         self.reporter.step(trainer.progress.step)
+        if self.baselines:
+            self.baselines.poll()
         messages = control.requested(self.run)
         if "save" in messages:
             trainer.save()
@@ -140,6 +152,8 @@ class Worker:
             self._spoken_evaluation = progress.evaluated_step
             self.state.update(best_val_loss_nats=progress.best_val_loss_nats)
             self.reporter.say(trainer.summary())
+            if self.baselines and progress.val_loss_nats is not None:
+                self.baselines.evaluated(progress.evaluated_step, progress.val_loss_nats)
         if progress.saved_step > self._known_save:
             self._known_save = progress.saved_step
             best = self.run.step_path(progress.best_step).name if progress.best_step > 0 else None

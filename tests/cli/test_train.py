@@ -18,7 +18,8 @@ from runs.state import read_status
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ["--d_model", "16", "--n-layers", "1", "--n_heads", "2", "--d_mlp", "32", "--n_ctx", "16", "--eval_iters", "1",
-         "--sample_tokens", "5", "--warmup-steps", "1", "--device", "cpu", "--data_size", "20k"]  # fmt: skip
+         "--sample_tokens", "5", "--warmup-steps", "1", "--device", "cpu", "--data_size", "20k",
+         "--baselines", "off"]  # fmt: skip
 
 
 @pytest.fixture

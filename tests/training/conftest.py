@@ -20,7 +20,7 @@ TEXT = 4 * "".join(
 MODEL = {"d_model": 16, "n_layers": 2, "n_heads": 2, "d_mlp": 32, "n_ctx": 16}
 TRAINING = {
     "max_steps": 12, "batch_size": 4, "warmup_steps": 2, "eval_interval": 4, "eval_iters": 2, "save_interval": 4,
-    "sample_tokens": 5, "device": "cpu", "dtype": "float32", "lr": 1e-2, "min_lr": 1e-3,
+    "sample_tokens": 5, "device": "cpu", "dtype": "float32", "lr": 1e-2, "min_lr": 1e-3, "baselines": False,
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from components.model import build_model
 from config.errors import ConfigError
 from config.model_config import ModelConfig
 from config.train_config import TrainConfig
-from training.device import autocast, choose_device, choose_dtype
-from training.evaluate import bits_per_byte, next_token_loss, validation_loss
+from training.device import choose_device, choose_dtype
+from training.evaluate import next_token_loss
 from training.optimizer import build_optimizer, parameter_groups
 from training.schedule import learning_rate
 
@@ -54,27 +54,6 @@ def test_one_step_of_the_optimizer_is_adamw_by_hand():
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
     logits = torch.zeros(2, 3, 7)
     assert next_token_loss(logits, torch.zeros(2, 3, dtype=torch.long)).item() == pytest.approx(math.log(7))
-
-
-def test_bits_per_byte_of_one_bit_per_character():
-    assert bits_per_byte(math.log(2), tokens=100, text_bytes=100) == pytest.approx(1.0)
-    assert bits_per_byte(math.log(2), tokens=100, text_bytes=200) == pytest.approx(0.5)
-
-
-def test_evaluation_is_repeatable_and_leaves_model_and_global_randomness_alone():
-    config = ModelConfig(d_vocab=30, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8, dropout=0.5)
-    model = build_model(config, seed=1).train()
-    tokens = torch.arange(300).numpy() % 30
-    before = torch.get_rng_state()
-    losses = [
-        validation_loss(
-            model, tokens, n_batches=3, batch_size=2, n_ctx=8, seed=5,
-            precision=autocast(torch.device("cpu"), torch.float32),
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    assert losses[0] == losses[1] and model.training
-    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_device_or_format_that_is_not_here_is_refused():

@@ -12,7 +12,7 @@ from config.run_config import RunConfig
 from config.train_config import TrainConfig
 from runs.folder import create_run
 from runs.state import read_status
-from text.ngram import bigram_nats
+from text.ngram import ngram_nats
 from text.token_file import open_tokens
 from training.checkpoint import load_model, load_tokenizer_of
 from training.worker import run_worker
@@ -22,7 +22,13 @@ PRESETS, IMPLEMENTATIONS = ("gpt2", "llama", "olmo"), ("einops", "torch", "fused
 
 
 def train_tiny(tmp_path, preset: str, implementation: str, **training):
-    settings = {"eval_iters": 10, "sample_tokens": 0, "dtype": "float32", "device": "cpu"} | training
+    settings = {
+        "eval_iters": 10,
+        "sample_tokens": 0,
+        "baselines": False,
+        "dtype": "float32",
+        "device": "cpu",
+    } | training
     config = RunConfig(
         model=load_preset(preset, "tiny"),
         implementation=implementation,
@@ -45,7 +51,8 @@ def lines_of(run, key: str) -> list[float]:
 def test_300_steps_of_a_tiny_model_are_clearly_better_than_a_bigram(tmp_path, preset):
     run = train_tiny(tmp_path, preset, "fused", max_steps=300)
     tokens = tmp_path / ".tokens" / run.read_data()["token_files"]
-    bigram = bigram_nats(open_tokens(tokens / "train.bin"), open_tokens(tokens / "val.bin"), run.read_data()["d_vocab"])
+    splits = open_tokens(tokens / "train.bin"), open_tokens(tokens / "val.bin")
+    _, bigram = ngram_nats(*splits, run.read_data()["d_vocab"], orders=2)
     assert lines_of(run, "val_loss_nats")[-1] < bigram - 0.2
 
 
