@@ -38,7 +38,7 @@ class Transformer(nn.Module):
         self.token_embedding = resolve("embedding", "token", implementation)(config)
         position = resolve("position", config.position, implementation)(config)
         assert isinstance(position, Position)
-        self.positional_embedding = position
+        self.positional_embedding = position  # of any scheme; named for the one that has parameters
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layers))
         post_norm = config.norm_placement == "post"  # every block already ends with a norm

@@ -8,7 +8,7 @@ Shapes: [batch pos d_model] -> [batch pos d_model]. Table: [n_ctx d_model], a bu
 
 A shift by k positions turns each (sin, cos) pair by a fixed angle, so a linear map can read off relative distances.
 What departs from the paper: its section 3.4 also multiplies the token embedding by √d_model; here the embedding is the
-same for every position scheme, so that schemes can be compared. An odd d_model ends on a sine.
+same for every position scheme, so that schemes can be compared.
 """
 
 import torch
@@ -30,7 +30,7 @@ def wave_frequencies(d_model: int) -> Float[Tensor, "pair"]:
 def sinusoidal_table(n_ctx: int, d_model: int) -> Float[Tensor, "n_ctx d_model"]:
     """The waves of all positions, in float32: sines in the even columns, cosines in the odd ones."""
     angles = torch.arange(n_ctx, dtype=torch.float32)[:, None] * wave_frequencies(d_model)  # [n_ctx pair]
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :d_model]
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
 
 
 class SinusoidalPositions(Position):
@@ -55,7 +55,7 @@ class SinusoidalPositionsEinops(SinusoidalPositions):
         # A product by broadcasting, not einsum: autocast would run einsum, and with it the angles, in bfloat16.
         angles = rearrange(positions, "batch pos -> batch pos 1") * self.frequencies
         waves = rearrange([angles.sin(), angles.cos()], "wave batch pos pair -> batch pos (pair wave)")
-        return x + waves[..., : self.d_model].to(x.dtype)
+        return x + waves.to(x.dtype)
 
 
 class SinusoidalPositionsTorch(SinusoidalPositions):
@@ -67,7 +67,7 @@ class SinusoidalPositionsTorch(SinusoidalPositions):
         angles = positions[:, :, None] * self.frequencies  # [batch pos pair]
         waves = angles.new_empty(*positions.shape, self.d_model)
         waves[:, :, 0::2] = angles.sin()
-        waves[:, :, 1::2] = angles.cos()[:, :, : self.d_model // 2]
+        waves[:, :, 1::2] = angles.cos()
         return x + waves.to(x.dtype)
 
 

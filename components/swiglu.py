@@ -45,11 +45,11 @@ class SwigluMLPEinops(SwigluMLP):
 
 
 class SwigluMLPTorch(SwigluMLP):
-    """The modules called, SiLU from its formula, written with an exponential."""
+    """The modules called, SiLU from its formula."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         gate = self.gate_proj(x)  # [batch pos d_mlp]
-        hidden = gate / (1.0 + torch.exp(-gate)) * self.up_proj(x)
+        hidden = gate * gate.sigmoid() * self.up_proj(x)  # not 1/(1 + exp(−gate)): its gradient overflows at −89
         return self.down_proj(hidden)
 
 

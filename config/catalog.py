@@ -28,12 +28,12 @@ CATALOG = (
           "Bengio et al. 2003", "A learned vector for each token."),
     Entry("position", "learned", "Learned positions", "components/positional_embedding.py", "PositionalEmbedding",
           "Radford et al. 2019 (GPT-2)", "A learned vector for each position, added to the token's."),
-    Entry("position", "sinusoidal", "Sinusoidal positions", "components/sinusoidal.py", "SinusoidalPositions",
-          "Vaswani et al. 2017, arXiv:1706.03762, 3.5", "Fixed waves of many lengths, added to the token's vector."),
     Entry("position", "rope", "Rotary positions (RoPE)", "components/rope.py", "RotaryPositions",
           "Su et al. 2021, arXiv:2104.09864", "Turns queries and keys by an angle that grows with the position."),
     Entry("position", "alibi", "Linear biases (ALiBi)", "components/alibi.py", "LinearBiases",
           "Press et al. 2021, arXiv:2108.12409", "Lowers attention scores in proportion to the distance."),
+    Entry("position", "sinusoidal", "Sinusoidal positions", "components/sinusoidal.py", "SinusoidalPositions",
+          "Vaswani et al. 2017, arXiv:1706.03762, 3.5", "Fixed waves of many lengths, added to the token's vector."),
     Entry("norm", "layernorm", "LayerNorm", "components/layernorm.py", "LayerNorm",
           "Ba et al. 2016, arXiv:1607.06450", "Mean 0 and variance 1 for each token, then a learned scale and offset."),
     Entry("norm", "rmsnorm", "RMSNorm", "components/rmsnorm.py", "RMSNorm",
@@ -56,6 +56,11 @@ CATALOG = (
 def entries(slot: str) -> tuple[Entry, ...]:
     """All components that fit into a slot."""
     return tuple(entry for entry in CATALOG if entry.slot == slot)
+
+
+def names(slot: str) -> tuple[str, ...]:
+    """The names of all components that fit into a slot: the choices of the field of that name."""
+    return tuple(entry.name for entry in entries(slot))
 
 
 def entry(slot: str, name: str) -> Entry:

@@ -54,9 +54,9 @@ class DataConfig(Settings):
 
     tokenizer_type: str = setting(
         "character", group="Tokenizer", title="Tokenizer", typical="character",
-        choices=("character", "bpe", "gpt2", "sentencepiece"), basic=True,
+        choices=("character", "byte", "bpe", "gpt2", "sentencepiece"), basic=True,
     )  # fmt: skip
-    """How text becomes tokens: single characters, learned pieces (bpe, sentencepiece), or GPT-2's own vocabulary."""
+    """How text becomes tokens: single characters or bytes, learned pieces (bpe, sentencepiece), or GPT-2's own."""
 
     vocab_size: int = setting(
         1_024, group="Tokenizer", title="Vocabulary size", typical="512 to 8,192", unit="tokens", minimum=257,
@@ -64,8 +64,25 @@ class DataConfig(Settings):
     )  # fmt: skip
     """How many different tokens a trained tokenizer learns."""
 
+    bpe_pattern: str = setting(
+        "gpt2", group="Tokenizer", title="Word pattern", typical="gpt2", choices=("gpt2", "gpt4"),
+        only_when=("tokenizer_type", ("bpe",)),
+    )  # fmt: skip
+    """How text is cut into words before pieces are learned: as GPT-2 does, or GPT-4 (at most three digits together)."""
+
+    sentencepiece_model: str = setting(
+        "bpe", group="Tokenizer", title="SentencePiece model", typical="bpe", choices=("bpe", "unigram"),
+        only_when=("tokenizer_type", ("sentencepiece",)),
+    )  # fmt: skip
+    """How pieces are learned: by merging frequent neighbors (bpe), or by dropping those least missed (unigram)."""
+
     @property
     def expected_vocabulary(self) -> int:
         """About how many tokens the tokenizer will have, before it has seen the text."""
-        known = {"character": 100, "gpt2": 50_257}
+        known = {"character": 100, "byte": 256, "gpt2": 50_257}
         return known.get(self.tokenizer_type, self.vocab_size)
+
+    @property
+    def tokenizer_options(self) -> dict[str, str]:
+        """What `text.tokenizer.train_tokenizer` is told beside type and size."""
+        return {"bpe_pattern": self.bpe_pattern, "sentencepiece_model": self.sentencepiece_model}

@@ -28,5 +28,9 @@ class RunError(ValueError):
     """A run folder that does not exist, cannot be read, or cannot do what was asked."""
 
 
+class TrainingError(RunError):
+    """A training that was sound but could not go on: its loss stopped being finite, or the disk is full."""
+
+
 class TextError(ValueError):
     """A text or tokenizer that cannot be used as it is."""

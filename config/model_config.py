@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from config.catalog import names
 from config.fields import Settings, setting
 from config.model_rules import RULES
 
@@ -70,18 +71,16 @@ class ModelConfig(Settings):
 
     position: str = setting(
         "learned", group="Components", title="Positions", typical="rope",
-        choices=("learned", "rope", "alibi", "sinusoidal", "none"), basic=True,
+        choices=(*names("position"), "none"), basic=True,
     )  # fmt: skip
     """How the model knows the order of tokens."""
 
     norm: str = setting(
-        "layernorm", group="Components", title="Norm", typical="rmsnorm", choices=("layernorm", "rmsnorm"), basic=True
+        "layernorm", group="Components", title="Norm", typical="rmsnorm", choices=names("norm"), basic=True
     )
-    """What keeps the size of the activations in check before each part."""
+    """What keeps the size of the activations in check at each part."""
 
-    mlp: str = setting(
-        "gelu", group="Components", title="MLP", typical="swiglu", choices=("gelu", "swiglu"), basic=True
-    )
+    mlp: str = setting("gelu", group="Components", title="MLP", typical="swiglu", choices=names("mlp"), basic=True)
     """What each token does on its own between two attentions."""
 
     norm_placement: str = setting(

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.catalog import IMPLEMENTATIONS
 from config.data_config import DataConfig
 from config.errors import ConfigError, Problem
 from config.fields import find_problems
 from config.model_config import ModelConfig
 from config.train_config import TrainConfig
 
-IMPLEMENTATIONS = ("einops", "torch", "fused")
 FORMAT = 1
 
 

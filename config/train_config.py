@@ -24,14 +24,14 @@ def accumulation_divides_batch(values: Values) -> Problem | None:
 
 def learning_rate_falls(values: Values) -> Problem | None:
     """The schedule goes down to min_lr."""
-    if values["min_lr"] <= values["lr"]:
+    if values["min_lr"] is None or values["min_lr"] <= values["lr"]:
         return None
     return Problem("min_lr", f"min_lr {values['min_lr']:g} is above lr {values['lr']:g}: the rate falls towards min_lr")
 
 
 def warmup_ends_in_time(values: Values) -> Problem | None:
     """Warm-up is a part of the run."""
-    if values["epochs"] is not None or values["warmup_steps"] <= values["max_steps"]:
+    if values["epochs"] is not None or (values["warmup_steps"] or 0) <= values["max_steps"]:
         return None
     return Problem(
         "warmup_steps",
@@ -86,15 +86,22 @@ class TrainConfig(Settings):
     )  # fmt: skip
     """Size of an optimizer step at its highest; smaller for wider models."""
 
-    min_lr: float = setting(
-        1e-4, group="Optimizer", title="Final learning rate", typical="lr / 10", minimum=0.0, maximum=1e6
+    min_lr: float | None = setting(
+        None, group="Optimizer", title="Final learning rate", typical="lr / 10", minimum=0.0, maximum=1e6
     )
-    """Where the schedule ends."""
+    """Where the schedule ends; unset means a tenth of the learning rate."""
 
-    warmup_steps: int = setting(
-        100, group="Optimizer", title="Warm-up", typical="100", unit="steps", minimum=0, maximum=100_000_000, basic=True
+    warmup_steps: int | None = setting(
+        None,
+        group="Optimizer",
+        title="Warm-up",
+        typical="100",
+        unit="steps",
+        minimum=0,
+        maximum=100_000_000,
+        basic=True,
     )
-    """Steps in which the learning rate rises from 0, while AdamW's averages are still unreliable."""
+    """Steps in which the rate rises from 0 while AdamW's averages settle; unset: 100, or 5 % of a short run."""
 
     schedule: str = setting(
         "cosine", group="Optimizer", title="Schedule", typical="cosine", choices=("cosine", "linear", "constant")
@@ -162,9 +169,18 @@ class TrainConfig(Settings):
     """Where to compute; auto takes a GPU if there is one."""
 
     dtype: str = setting(
-        "auto", group="Machine", title="Precision", typical="auto", choices=("auto", "float32", "bfloat16", "float16")
+        "auto", group="Machine", title="Precision", typical="auto", choices=("auto", "float32", "bfloat16")
     )
     """Number format of matrix products; auto takes bfloat16 where the hardware is faster with it."""
 
     compile: bool = setting(False, group="Machine", title="Compile", typical="off for short runs")
     """Let torch.compile fuse the step: faster after a slow first step."""
+
+    @property
+    def final_lr(self) -> float:
+        """Where the schedule ends: min_lr, or a tenth of lr where it is unset."""
+        return self.lr / 10 if self.min_lr is None else self.min_lr
+
+    def warmup_of(self, max_steps: int) -> int:
+        """Warm-up steps of a run of this length: warmup_steps, or where it is unset 100, but at most 5 % of the run."""
+        return min(100, max_steps // 20) if self.warmup_steps is None else self.warmup_steps

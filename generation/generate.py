@@ -89,7 +89,7 @@ def _steps(
     for _ in range(max_new_tokens):
         # Entered anew for each token: around the yield it would leak into whoever asks for the next one.
         with torch.inference_mode():
-            logits = window.next_logits()[:, :drawable].float()
+            logits = window.next_logits()[:, :drawable].float().cpu()
             choice = draw(samplers(logits), [random.random()])  # [batch 1]
             probability = logits.softmax(dim=-1).gather(-1, choice)
         step = Step(int(choice), float(probability))

@@ -96,14 +96,15 @@ def choose(run_or_step: RunFolder | Path | str) -> Path:
     path = Path(run_or_step) if isinstance(run_or_step, str | Path) else run_or_step.path
     if "\0" in str(path):
         raise CheckpointError("A path cannot contain a NUL character.")
+    path = path.absolute()  # "." has neither a name nor a parent
     try:
         if not path.exists():
             raise CheckpointError(f"There is no checkpoint at {path}.")
-        if path.name == WEIGHTS and STEP_FOLDER.fullmatch(path.absolute().parent.name):
+        if path.name == WEIGHTS and STEP_FOLDER.fullmatch(path.parent.name):
             path = path.parent
         if not path.is_dir():
             raise CheckpointError(describe_stranger(path))
-        if not STEP_FOLDER.fullmatch(path.absolute().name) and not (path / COMMIT).is_file():
+        if not STEP_FOLDER.fullmatch(path.name) and not (path / COMMIT).is_file():
             return _choose_of_run(path)
     except OSError as error:  # no permission, a name that is too long, a loop of links
         raise CheckpointError(f"The checkpoint {str(path)[:200]} cannot be read: {error.strerror or error}.") from None

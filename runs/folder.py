@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -232,9 +233,10 @@ def find_run(checkpoints: Path, text: str) -> RunFolder:
     """
     if RUN_ID.fullmatch(text):
         return open_run(checkpoints, text)
-    path = Path(text)
-    if "\0" not in text and len(path.parts) > 1 and RUN_ID.fullmatch(path.name):
-        return open_run(path.parent, path.name)
+    if "\0" not in text and (os.sep in text or text == "."):
+        path = Path(text).absolute()
+        if RUN_ID.fullmatch(path.name):
+            return open_run(path.parent, path.name)
     names = {run: run.read_label().name for run in list_runs(checkpoints)}
     found = [run for run, name in names.items() if name == text]
     found = found or [run for run, name in names.items() if text and (run.id.startswith(text) or name.startswith(text))]

@@ -44,6 +44,11 @@ def find_process(pid: int, created: float) -> psutil.Process | None:
         return None
 
 
+def has_gpu() -> bool:
+    """Whether an NVIDIA device is there, asked without torch. Apple's GPUs share the computer's own memory."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def free_disk_bytes(folder: Path) -> int:
     """Free bytes on the file system that holds `folder`, which need not be the one of the program."""
     return shutil.disk_usage(folder).free

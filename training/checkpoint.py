@@ -6,6 +6,7 @@ Kill a save anywhere and the checkpoint before it still loads: everything is wri
 
 import base64
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from components.model import build_model
-from config.errors import CheckpointError, RunError
-from runs.checkpoints import choose, list_checkpoints, make_temporary_folder, prune, publish, sweep
+from config.errors import CheckpointError, TrainingError
+from runs import machine
+from runs.checkpoints import choose, make_temporary_folder, prune, publish, sweep, verify
 from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer, load_tokenizer
@@ -31,8 +33,7 @@ def save_checkpoint(trainer: "Trainer") -> Path:
     """Write the trainer's present step as a checkpoint, then prune older ones.
 
     Raises:
-        RunError: if the disk is too full; nothing has been written then.
-        OSError: if writing fails on the way; the checkpoints before it are untouched.
+        TrainingError: if the disk is too full or writing fails on the way; the checkpoints before it are untouched.
     """
     run, step = trainer.run, trainer.progress.step
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
@@ -40,26 +41,49 @@ def save_checkpoint(trainer: "Trainer") -> Path:
     _check_free_space(run.path, sum(t.numel() * t.element_size() for t in (*weights.values(), *moments.values())))
 
     temporary = make_temporary_folder(run, step)
-    save_file(weights, temporary / "model.safetensors")
-    save_file(moments, temporary / "optimizer.safetensors")
-    write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
-    folder = publish(run, step, temporary, _loss_at(trainer, step))
+    try:
+        save_file(weights, temporary / "model.safetensors")
+        save_file(moments, temporary / "optimizer.safetensors")
+        write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
+        folder = publish(run, step, temporary, _loss_at(trainer, step))
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)  # what it wrote takes the room that state.json needs
+        raise TrainingError(
+            f"the checkpoint of step {step:,} could not be written ({error}): the earlier ones are whole; "
+            "make room and resume"
+        ) from error
     prune(run, keep=trainer.settings.keep_checkpoints)
     return folder
 
 
 def load_latest(
-    run: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+    run: RunFolder,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    say: Callable[[str], None] = print,
 ) -> dict[str, Any] | None:
     """Put the newest checkpoint that verifies into model and optimizer and restore the random state.
 
-    Returns its trainer.json, or None where the run has no checkpoint yet. Half-written folders of killed saves go.
+    Returns its trainer.json, or None where the run has no checkpoint yet. Half-written folders of killed saves go;
+    `say` hears about damaged ones.
+
+    Raises:
+        CheckpointError: if there are checkpoints and all are damaged: starting over would wipe the run's history.
     """
     sweep(run)
-    sound = [checkpoint for checkpoint in list_checkpoints(run) if checkpoint.ok]
-    if not sound:
+    folders = sorted(run.path.glob("step_*"), key=lambda path: int(path.name[5:]), reverse=True)
+    if not folders:
         return None
-    folder = max(sound, key=lambda checkpoint: checkpoint.step).path
+    for folder in folders:
+        if (problem := verify(folder)) is None:
+            break
+        say(f"{folder.name} is damaged and is passed over: {problem}")
+    else:
+        raise CheckpointError(
+            f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folders[0].name}: {problem}): "
+            "delete its step folders to train it again from step 0"
+        )
     model.load_state_dict(_read_tensors(folder / "model.safetensors"), strict=True)
     restore_optimizer(model, optimizer, _read_tensors(folder / "optimizer.safetensors"))
     state: dict[str, Any] = read_json(folder / "trainer.json")
@@ -124,6 +148,8 @@ def random_state(device: torch.device) -> dict[str, str]:
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
 
 
@@ -136,6 +162,8 @@ def restore_random_state(states: dict[str, str], device: torch.device) -> None:
     torch.set_rng_state(tensor("cpu"))
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(tensor("cuda"), device)
+    if device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(tensor("mps"))
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
@@ -146,9 +174,9 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _check_free_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    free = machine.free_disk_bytes(folder)
     if free < SPARE * needed:
-        raise RunError(
+        raise TrainingError(
             f"the disk has {free / 1e6:,.0f} MB free and a checkpoint of {needed / 1e6:,.0f} MB "
             f"wants {SPARE} times its size: free some space and resume; the checkpoints so far are whole"
         )

@@ -23,20 +23,14 @@ def choose_device(asked: str) -> torch.device:
 
 
 def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
-    """The format of matrix products. `auto` is bfloat16 where the hardware multiplies it faster, else float32.
-
-    Raises:
-        ConfigError: for float16 away from CUDA, where there is no loss scaling to keep small gradients alive.
-    """
+    """The format of matrix products. `auto` is bfloat16 where the hardware multiplies it faster, else float32."""
     if asked == "auto":
         if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
         # Without these instructions bfloat16 products are emulated, and slower than float32.
         fast = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
         return torch.bfloat16 if fast else torch.float32
-    if asked == "float16" and device.type != "cuda":
-        raise ConfigError([Problem("dtype", f"float16 needs a CUDA device, this is {device.type}: take bfloat16")])
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[asked]
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[asked]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +13,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from runs.folder import RunFolder
 
 
+class QuietConsole(Console):
+    """A console whose reader may go away (`train.py 2>&1 | head`) without taking the training with it."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on; rich would end the process."""
+        self.quiet = True
+
+
 class Reporter:
     """Lines on stderr and in the run's log; on a terminal a progress bar below them."""
 
     def __init__(self, run: RunFolder):
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = QuietConsole(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         # A worker that a page launched already prints into log.txt; one on a terminal writes there as well.
@@ -36,7 +45,8 @@ class Reporter:
         """One line, with the time of day in the log."""
         if self._log:
             self._log.write(f"{time.strftime('%H:%M:%S')}  {line}\n")
-        self._console.print(line, markup=False)
+        with suppress(OSError):  # a terminal that was closed
+            self._console.print(line, markup=False)
 
     def start_bar(self, step: int, max_steps: int) -> None:
         """Show progress from now on; nothing happens away from a terminal."""

@@ -11,10 +11,11 @@ from config.train_config import TrainConfig
 
 def learning_rate(step: int, config: TrainConfig, max_steps: int) -> float:
     """The rate of the update that follows `step` finished ones (0 is the first)."""
-    if step < config.warmup_steps:
-        return config.lr * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)  # 0 to 1
+    warmup = config.warmup_of(max_steps)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
     if config.schedule == "constant":
         return config.lr
+    progress = (step - warmup) / max(1, max_steps - warmup)  # 0 to 1
     remaining = 1 - progress if config.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-    return config.min_lr + (config.lr - config.min_lr) * remaining
+    return config.final_lr + (config.lr - config.final_lr) * remaining

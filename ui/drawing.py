@@ -19,8 +19,17 @@ TOP, PART_TOP, PART_HEIGHT = 12, 48, 104  # of the block's frame and of attentio
 NORM_TOP, NORM_HEIGHT = 170, 34
 FRAME_BOTTOM, HEIGHT = 270, 312
 MOST_HEADS_DRAWN = 16
-NAMES = {"layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU MLP", "swiglu": "SwiGLU MLP"}
 POSITIONS = {"learned": "Learned", "sinusoidal": "Sinusoidal", "rope": "RoPE turns q, k", "alibi": "ALiBi on scores"}
+
+
+def norm_title(config: ModelConfig) -> str:
+    """The norm's name as the catalogue writes it."""
+    return entry("norm", config.norm).title
+
+
+def mlp_title(config: ModelConfig) -> str:
+    """The MLP's name as the catalogue writes it."""
+    return entry("mlp", config.mlp).title
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def describe(config: ModelConfig) -> str:
     parameters = count(count_parameters(config))
     return (
         f"{config.n_layers} blocks of width {config.d_model}, {config.n_heads} heads, {position}, "
-        f"{config.norm_placement}-{NAMES[config.norm]}, {NAMES[config.mlp]}, {parameters} parameters"
+        f"{config.norm_placement}-{norm_title(config)}, {mlp_title(config)}, {parameters} parameters"
     )
 
 
@@ -115,14 +124,14 @@ def _branch(config: ModelConfig, x: float, plan: Plan, slot: str, marked: Collec
     fork, back = x + 20, x + plan.part - 20
     bottom = PART_TOP + PART_HEIGHT
     norm_size = parameters_per_norm(config)
-    title = f"{NAMES[config.norm]}, {norm_size:,} parameters each"
+    title = f"{norm_title(config)}, {norm_size:,} parameters each"
     if config.norm_placement == "pre":
-        norm = _box(x, NORM_TOP, plan.norm, NORM_HEIGHT, f"{NAMES[config.norm]}")
+        norm = _box(x, NORM_TOP, plan.norm, NORM_HEIGHT, norm_title(config))
         wires = svg.line([(fork, STREAM), (fork, NORM_TOP + NORM_HEIGHT)]) + svg.line(
             [(fork, NORM_TOP), (fork, bottom + 2)], arrow=True
         )
     else:
-        norm = _box(back + 20, STREAM - 22, plan.norm, 44, NAMES[config.norm], count(norm_size))
+        norm = _box(back + 20, STREAM - 22, plan.norm, 44, norm_title(config), count(norm_size))
         wires = svg.line([(fork, STREAM), (fork, bottom + 2)], arrow=True)
     wires += svg.line([(back, bottom), (back, STREAM - 11)], arrow=True)
     body = _attention(config, x, plan) if slot == "attention" else _mlp(config, x, plan)
@@ -169,7 +178,7 @@ def _position_chip(config: ModelConfig, x: float, plan: Plan, marked: bool) -> s
 
 
 def _mlp(config: ModelConfig, x: float, plan: Plan) -> str:
-    shapes = _header(x, plan.part, NAMES[config.mlp].split()[0], count(parameters_per_block(config)["mlp"]))
+    shapes = _header(x, plan.part, mlp_title(config).split()[0], count(parameters_per_block(config)["mlp"]))
     widest = plan.part - 48
     narrow = max(10.0, min(widest, widest * config.d_model / config.d_mlp))
     wide = max(10.0, min(widest, widest * config.d_mlp / config.d_model))
@@ -193,7 +202,7 @@ def _ending(config: ModelConfig, x: float, plan: Plan, marked: Collection[str]) 
     """Final norm, unembedding, and the bow that says that embedding and unembedding are one matrix."""
     shapes = ""
     if config.norm_placement == "pre":
-        norm = _box(x + 18, STREAM - 22, 88, 44, NAMES[config.norm], count(parameters_per_norm(config)))
+        norm = _box(x + 18, STREAM - 22, 88, 44, norm_title(config), count(parameters_per_norm(config)))
         shapes = svg.part(f"norm/{config.norm}", "Final norm", norm, marked="norm" in marked)
     left = x + 122
     size = "tied" if config.tie_embeddings else count(parameters_by_component(config)["unembedding"])
