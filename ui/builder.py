@@ -93,7 +93,7 @@ def look_at_text(data: dict[str, Any], setup: Setup) -> tuple[TextFacts, TokenFa
         return text, TokenFacts()
     return text, engines.token_facts(
         path, stamp, data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
-        data["val_fraction"],
+        data["val_fraction"], engines.tokenizer_options(data),
     )  # fmt: skip
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import streamlit as st
 
+from config.data_config import DataConfig
 from ui.sampler_form import SamplerSettings
 from ui.writing import Writing
 
 MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
 PREVIEW_CHARACTERS = 36  # of each row: one line in the form's column
+
+Options = tuple[tuple[str, str], ...]
 
 # --- set-up: the text and its tokens, before a run exists ---------------------------------------------------------
 
@@ -64,16 +67,28 @@ def text_facts(path: str, stamp: tuple[int, int], encoding: str, data_size: str)
     return TextFacts(corpus.name, len(corpus.text), corpus.bytes, len(set(corpus.text)), corpus.notes)
 
 
+def tokenizer_options(data: dict[str, Any]) -> Options:
+    """How the tokenizer learns, out of sound values of the form."""
+    return tuple(DataConfig.from_dict(data).tokenizer_options.items())
+
+
 @st.cache_data(max_entries=16, show_spinner="Cutting the text into tokens …")
 def token_facts(
-    path: str, stamp: tuple[int, int], encoding: str, data_size: str, tokenizer_type: str, vocab_size: int, share: float
+    path: str,
+    stamp: tuple[int, int],
+    encoding: str,
+    data_size: str,
+    tokenizer_type: str,
+    vocab_size: int,
+    share: float,
+    options: Options = (),
 ) -> TokenFacts:
     """Train the tokenizer on this text and count the tokens of both splits."""
     from config.errors import TextError
 
     try:
         tokenizer, train, val, characters = _tokenized(
-            path, stamp, encoding, data_size, tokenizer_type, vocab_size, share
+            path, stamp, encoding, data_size, tokenizer_type, vocab_size, share, options
         )
     except TextError as error:
         return TokenFacts(problem=str(error))
@@ -92,7 +107,7 @@ def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, ro
     path = data["text_file"]
     tokenizer, train, _, _ = _tokenized(
         path, file_stamp(path), data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
-        data["val_fraction"],
+        data["val_fraction"], tokenizer_options(data),
     )  # fmt: skip
     starts = window_starts(len(train), 0, batch_size=min(batch_size, rows), n_ctx=n_ctx, seed=seed)
     per_token = max(1.0, len(tokenizer.decode(train[:1000])) / len(train[:1000]))
@@ -107,7 +122,14 @@ def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, ro
 
 @st.cache_resource(max_entries=3, show_spinner="Cutting the text into tokens …")
 def _tokenized(
-    path: str, stamp: tuple[int, int], encoding: str, data_size: str, tokenizer_type: str, vocab_size: int, share: float
+    path: str,
+    stamp: tuple[int, int],
+    encoding: str,
+    data_size: str,
+    tokenizer_type: str,
+    vocab_size: int,
+    share: float,
+    options: Options = (),
 ) -> tuple[Any, Any, Any, int]:
     """Tokenizer, token ids of both splits, and how many characters the whole text has."""
     from text.corpus import read_text, split_index
@@ -115,7 +137,7 @@ def _tokenized(
 
     corpus = read_text(path, encoding, data_size)
     part = corpus.text[:MOST_CHARACTERS]
-    tokenizer = train_tokenizer(tokenizer_type, part, vocab_size, val_fraction=share)
+    tokenizer = train_tokenizer(tokenizer_type, part, vocab_size, val_fraction=share, **dict(options))
     border = split_index(part, share)
     return tokenizer, tokenizer.encode_array(part[:border]), tokenizer.encode_array(part[border:]), len(corpus.text)
 
