@@ -15,7 +15,8 @@ if not runs:
     st.stop()
 
 engines.warm_up()
-left, right = st.columns([1, 2], gap="large")
+st.space("xxsmall")
+left, right = st.columns([3, 5], gap="medium")
 with left:
     run = run_picker.pick_run(runs)
     checkpoint = run_picker.pick_checkpoint(run)

@@ -27,6 +27,11 @@ X_TITLES = {"step": "step", "tokens": "tokens seen", "time": "training time (sec
 HEIGHT, SMALL_HEIGHT = 416, 192
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
+EMPTY = {
+    "text": "The first point appears here after the first step.", "showarrow": False, "x": 0.5, "y": 0.5, "xref": "paper",
+    "yref": "paper", "font": {"size": 14, "color": QUIET},
+}  # fmt: skip
+
 Figure = dict[str, Any]
 
 
@@ -73,6 +78,8 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
     ]
     if view.log:
         layout["yaxis"] |= {"type": "log", "nticks": 8}
+    if not curves.train[0] and not curves.validation[0]:
+        layout["annotations"].append(EMPTY)
     return figure
 
 
@@ -89,7 +96,7 @@ def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
     note = f" <span style='font-weight:400;color:{color}'>clip {clip:g}</span>" if clip else ""
     figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view, [_line(curves.grad_norm, QUIET, 1, "gradient norm")])
     figure["layout"]["yaxis"] |= _SMALL_Y
-    if clip:
+    if clip and curves.grad_norm[0]:
         figure["layout"]["shapes"] = [_level(clip, color, 1.5)]
     return figure
 
@@ -143,6 +150,9 @@ def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) ->
         "yaxis": {"automargin": False},
         "uirevision": f"{view.x} {view.log}",  # a zoom that the person made survives the next second
     }
+    if not any(line["x"] for line in lines):  # else plotly invents numbers for its axes
+        for axis in ("xaxis", "yaxis"):
+            layout[axis] |= {"showticklabels": False, "showgrid": False, "range": [0, 1]}
     return {"data": lines, "layout": layout}
 
 

@@ -19,6 +19,7 @@ from ui.curves import RunReader
 from ui.states import STATES, remaining_text, share_done, steps_text
 from ui.words import count, literal, number
 
+NUMBER_HEIGHT = 88  # also while there is nothing below the number yet: the charts must not jump
 PROBLEM = "run_problem"  # session key: why the last click on a button here did nothing
 
 
@@ -141,7 +142,9 @@ def draw_numbers(reader: RunReader, baselines: Mapping[str, float]) -> None:
 
 def _number(place: DeltaGenerator, label: str, value: float | None, note: str, digits: int = 4) -> None:
     with place:
-        st.metric(label, number(value, digits), delta=note or " ", delta_color="off", delta_arrow="off")
+        st.metric(
+            label, number(value, digits), delta=note or None, delta_color="off", delta_arrow="off", height=NUMBER_HEIGHT
+        )
 
 
 def _at(evaluation: Mapping[str, float]) -> str:

@@ -61,6 +61,15 @@ def test_plotly_takes_every_figure():
         go.Figure(figure)
 
 
+def test_an_empty_chart_says_when_it_fills():
+    nothing = ([], [])
+    layout = charts.loss_figure(Curves(nothing, nothing, nothing, nothing, nothing, nothing), "#123456", View())[
+        "layout"
+    ]
+    assert "first step" in layout["annotations"][0]["text"] and layout["yaxis"]["showticklabels"] is False
+    assert charts.loss_figure(CURVES, "#123456", View())["layout"]["annotations"] == []
+
+
 def test_a_run_keeps_its_color():
     assert charts.run_color("20261130141502") == charts.run_color("20261130141502")
     light, dark = (charts.run_color("20261130141502", theme) for theme in ("light", "dark"))
