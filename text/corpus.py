@@ -1,18 +1,23 @@
-"""Reading the text that a model learns from, and saying clearly when a file is not such a text.
+"""The text that a model learns from: how long it is, what is in it, and its blocks, as often as they are needed.
 
-What reading changes, so that every token is about the text and not about the file: a byte order mark at the start is
-dropped, and line ends of Windows and old Macs (CRLF, CR) become LF. Nothing else is touched.
+A corpus is read once, from end to end, when it is opened: that gives its numbers and its hash and finds every byte that
+is wrong. A short text then stays in memory. A long one does not: whoever needs its characters reads the files again,
+block by block, so that memory does not grow with the corpus.
 """
 
-import codecs
-import hashlib
 import math
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from config.errors import TextError
+from text.blocks import Block, collect, take
+from text.documents import Changes, Documents, Report
 from text.pieces import check_surrogates
+from text.survey import Survey
 
 SIZE_UNITS = {"k": 1_000, "m": 1_000_000}
 COUNT = re.compile(r"(\d+(?:\.\d+)?)([km])|(\d+)", re.ASCII)
@@ -20,87 +25,112 @@ FRACTION = re.compile(r"\d*\.\d+|\d+\.", re.ASCII)
 SPLIT_SEARCH = 10_000
 HOW_TO_SAY_SIZE = "write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
 
+CHECKED_BYTES = 64_000_000
+"""`check_text` reads files up to this size to their end, and of larger ones the beginning."""
+
+EVERYTHING = 2**62
+
 
 @dataclass(frozen=True)
 class Corpus:
     """A text to learn from.
 
     Args:
-        text: The characters, after the changes named at the top of this file and cut to the size asked for.
         name: File or folder name, for display.
-        sha256: Of the UTF-8 bytes of `text`: equal texts are equal corpora, wherever they come from.
-        bytes: Number of UTF-8 bytes of `text`.
+        characters: How many it has, after the changes named in text/documents.py and cut to the size asked for.
+        bytes: Number of their UTF-8 bytes.
+        sha256: Of these bytes: equal texts are equal corpora, wherever they come from.
+        documents: How many documents it has.
+        borders_sha256: Of the places where the second and each later one begins; the blocks say where they are.
+        alphabet: Every character that occurs, in order of code point.
         notes: Sentences about what was changed or ignored, to be shown.
+        source: Gives the blocks; see `blocks`.
     """
 
-    text: str = field(repr=False)
     name: str
-    sha256: str
+    characters: int
     bytes: int
-    notes: tuple[str, ...] = ()
+    sha256: str
+    documents: int
+    borders_sha256: str
+    alphabet: str = field(repr=False)
+    notes: tuple[str, ...]
+    source: Callable[[], Iterable[Block]] = field(repr=False, compare=False)
+
+    def blocks(self) -> Iterator[Block]:
+        """The text from its start, in blocks of about a million characters.
+
+        Raises:
+            TextError: a file is gone or has changed so that it cannot be read any more.
+        """
+        return iter(self.source())
+
+    def record(self) -> dict[str, Any]:
+        """What to write down about it, as plain values."""
+        names = ("name", "sha256", "bytes", "characters", "documents", "borders_sha256")
+        return {name: getattr(self, name) for name in names} | {"notes": list(self.notes)}
+
+    @property
+    def text(self) -> str:
+        """All of it as one string: for texts that are known to be short."""
+        return self.head(self.characters)
+
+    def head(self, characters: int) -> str:
+        """The first `characters` characters, or all if there are fewer."""
+        return "".join(block.text for block in take(self.blocks(), characters)) if characters > 0 else ""
 
 
-def read_text(path: str | Path, encoding: str = "utf-8", data_size: str = "1.0") -> Corpus:
-    """The text of a file, or of all .txt files of a folder in the order of their names.
+def read_text(
+    path: str | Path,
+    encoding: str = "utf-8",
+    data_size: str = "1.0",
+    *,
+    field: str = "text",
+    separator: str = "",
+    report: Report | None = None,
+) -> Corpus:
+    """The text of a file or a folder; see text/documents.py for what they may be.
+
+    Args:
+        data_size: How much of it to use, from its start; see `parse_data_size`.
+        field: The field of .jsonl lines with the text.
+        separator: What stands between two documents of a text file.
+        report: Called now and then with (bytes read, bytes in all) of the files.
 
     Raises:
-        TextError: missing, empty, binary, not in `encoding`, a folder without .txt files, or a bad `data_size`.
+        TextError: missing, empty, binary, damaged, not in `encoding`, a folder without texts, or a bad `data_size`.
     """
     path = Path(path)
-    parts = []
-    notes: list[str] = []
-    for file in _text_files(path):
-        part = decode_text(_read_bytes(file), str(file), encoding, notes)
-        if part:
-            parts.append(part if part.endswith("\n") or not path.is_dir() else part + "\n")
-    return make_corpus("".join(parts), path.name or str(path), data_size, notes)
+    documents = Documents(path, encoding, field, separator)
+
+    def read(changes: Changes | None) -> Iterator[Block]:
+        return documents.blocks(changes, report)
+
+    return _survey(read, path.name or str(path), data_size, ())
 
 
-def make_corpus(text: str, name: str, data_size: str = "1.0", notes: list[str] | None = None) -> Corpus:
+def make_corpus(text: str, name: str, data_size: str = "1.0", notes: Sequence[str] = ()) -> Corpus:
     """A corpus of a text that is already in memory (an upload, a test).
 
     Raises:
         TextError: empty, half of a surrogate pair inside, or a bad `data_size`.
     """
-    notes = list(notes or [])
-    if not text.strip():
-        raise TextError(f"{name} is empty: give a file with text in it")
-    wanted = parse_data_size(data_size, len(text))
-    if wanted > len(text):
-        notes.append(f"data_size {data_size} is more than the {len(text):,} characters of {name}: all are used.")
-    text = text[:wanted]
     check_surrogates(text, name)
-    encoded = text.encode()
-    return Corpus(text, name, hashlib.sha256(encoded).hexdigest(), len(encoded), tuple(notes))
+    return _survey(lambda changes: collect([(text, True)] if text else []), name, data_size, notes)
 
 
-def decode_text(content: bytes, name: str, encoding: str = "utf-8", notes: list[str] | None = None) -> str:
-    """The characters of a file's bytes; what was changed on the way is added to `notes`.
+def check_text(path: str | Path, encoding: str = "utf-8", data_size: str = "1.0") -> None:
+    """Find at once what `read_text` would refuse; of a huge text only what its beginning shows.
 
     Raises:
-        TextError: UTF-16, binary, or not in `encoding`.
+        TextError: as `read_text`.
     """
-    notes = [] if notes is None else notes
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and encoding == "utf-8":
-        raise TextError(f"{name} is UTF-16 (Windows calls it Unicode): save it as UTF-8")
-    if content.startswith(codecs.BOM_UTF8):
-        content = content[len(codecs.BOM_UTF8) :]
-        notes.append(f"The byte order mark at the start of {name} was removed.")
-    if (position := content.find(b"\0")) >= 0:
-        raise TextError(f"{name} is not a text file: byte {position + 1:,} is zero, which only binary files have")
-    try:
-        text = content.decode(encoding)
-    except LookupError:
-        raise TextError(f"there is no encoding {encoding[:40]!r}; use utf-8 or latin-1") from None
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"{name} is not {encoding.upper()}: byte {error.start + 1:,} is 0x{content[error.start]:02x}; save it as "
-            "UTF-8, or read it with --encoding latin-1 (every file can be read so; accents may come out wrong)"
-        ) from None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        notes.append(f"The line ends of {name} (CRLF or CR) were turned into LF.")
-    return text
+    documents = Documents(Path(path), encoding)
+    if documents.size_on_disk() <= CHECKED_BYTES:
+        read_text(path, encoding, data_size)
+        return
+    parse_data_size(data_size, documents.size_on_disk())
+    next(documents.blocks())
 
 
 def parse_data_size(size: str, total_characters: int) -> int:
@@ -136,26 +166,60 @@ def split_index(text: str, val_fraction: float) -> int:
     The text is split before it is cut into tokens or windows, so no validation window holds training text. Without a
     line break nearby the border falls between two characters.
     """
-    exact = round(len(text) * (1 - val_fraction))
-    line_break = text.find("\n", exact, min(exact + SPLIT_SEARCH, exact + len(text) // 100 + 1))
-    return line_break + 1 if 0 <= line_break < len(text) - 1 else exact
+    exact, end = _search_range(len(text), val_fraction)
+    return _behind_line_break(text[exact:end], exact, len(text))
 
 
-def _text_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.is_file())
-        if not files:
-            raise TextError(f"the folder {path} has no .txt files in it")
-        return files
-    if not path.exists():
-        raise TextError(f"there is no file {path}")
-    if not path.is_file():
-        raise TextError(f"{path} is neither a text file nor a folder")
-    return [path]
+def split_position(corpus: Corpus, val_fraction: float) -> int:
+    """`split_index` of a corpus; of a long one, all that stands before the border is read for it."""
+    exact, end = _search_range(corpus.characters, val_fraction)
+    found: list[str] = []
+    position = 0
+    for block in take(corpus.blocks(), end):
+        found.append(block.text[max(0, exact - position) :])
+        position += len(block.text)
+    return _behind_line_break("".join(found), exact, corpus.characters)
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise TextError(f"{path} cannot be read: {error.strerror}") from error
+def _search_range(characters: int, val_fraction: float) -> tuple[int, int]:
+    exact = round(characters * (1 - val_fraction))
+    return exact, min(exact + SPLIT_SEARCH, exact + characters // 100 + 1, characters)
+
+
+def _behind_line_break(searched: str, start: int, characters: int) -> int:
+    line_break = start + searched.find("\n")
+    return line_break + 1 if start <= line_break < characters - 1 else start
+
+
+def _survey(
+    read: Callable[[Changes | None], Iterator[Block]], name: str, data_size: str, notes: Sequence[str]
+) -> Corpus:
+    """Read everything that is wanted once, and say what it is."""
+    wanted = parse_data_size(data_size, EVERYTHING)
+    if FRACTION.fullmatch(data_size.strip()) and wanted < EVERYTHING:
+        wanted = parse_data_size(data_size, Survey(read(None)).characters)  # a fraction of how many?
+    changes = Changes()
+    found = Survey(take(read(changes), wanted))
+    if found.blank:
+        raise TextError(f"{name} is empty: give a file with text in it")
+    sentences = [*notes, *changes.sentences()]
+    if found.characters < wanted < EVERYTHING:
+        sentences.append(
+            f"data_size {data_size} is more than the {found.characters:,} characters of {name}: all are used."
+        )
+    kept = found.kept
+    return Corpus(
+        name=name,
+        characters=found.characters,
+        bytes=found.bytes,
+        sha256=found.sha256,
+        documents=found.documents,
+        borders_sha256=found.borders_sha256,
+        alphabet=found.alphabet,
+        notes=tuple(sentences),
+        source=partial(_take_again, read, found.characters) if kept is None else lambda: kept,
+    )
+
+
+def _take_again(read: Callable[[Changes | None], Iterator[Block]], characters: int) -> Iterator[Block]:
+    return take(read(None), characters)

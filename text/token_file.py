@@ -11,28 +11,27 @@ grow with the corpus.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from config.errors import TextError
 from text.atomic import sync_folder, write_atomically
-from text.corpus import Corpus, split_index
+from text.corpus import Corpus, split_position
+from text.token_writer import Progress, Written, encode_here, write_tokens
 from text.tokenizer import Tokenizer
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 STALE_SECONDS = 24 * 3600
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ def prepare_tokens(
     """
     root = Path(root)
     key = token_key(corpus, tokenizer, val_fraction)
-    files = _read_manifest(root / key)
+    files = read_token_files(root / key, key)
     if files is None:
         root.mkdir(parents=True, exist_ok=True)
         _remove_stale(root)
-        files = _write_tokens(corpus, tokenizer, root, key, val_fraction, progress)
-    _check_lengths(files.counts, corpus, n_ctx)
+        files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress)
+    check_lengths(files.counts, corpus.name, corpus.characters, n_ctx)
     return files
 
 
@@ -93,7 +92,7 @@ def open_tokens(path: str | Path) -> np.memmap:
         TextError: the file or its manifest is missing or damaged.
     """
     path = Path(path)
-    files = _read_manifest(path.parent)
+    files = read_token_files(path.parent)
     if files is None or path.name not in ("train.bin", "val.bin"):
         raise TextError(f"{path} is missing or damaged; start the run again and the tokens are made anew")
     return np.memmap(path, dtype=files.dtype, mode="r")
@@ -101,55 +100,65 @@ def open_tokens(path: str | Path) -> np.memmap:
 
 def token_key(corpus: Corpus, tokenizer: Tokenizer, val_fraction: float) -> str:
     """Name of the folder for these tokens: everything that decides what is in it."""
-    parts = f"{FORMAT} {corpus.sha256} {tokenizer.content_hash()} {val_fraction!r}"
+    return _hash_parts(corpus.sha256, corpus.borders_sha256, tokenizer.content_hash(), val_fraction)
+
+
+def _hash_parts(corpus: str, borders: str, tokenizer: str, val_fraction: float) -> str:
+    parts = f"{FORMAT} {corpus} {borders} {tokenizer} {val_fraction!r}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
-def _write_tokens(
+def _make_folder(
     corpus: Corpus, tokenizer: Tokenizer, root: Path, key: str, val_fraction: float, progress: Progress | None
 ) -> TokenFiles:
     """Make both files in a temporary folder and rename it, so that nobody ever sees half a folder."""
-    border = split_index(corpus.text, val_fraction)
     temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{key}-", dir=root))
     try:
-        counts = {}
-        for name, start, end in (("train", 0, border), ("val", border, len(corpus.text))):
-            text = corpus.text[start:end]
-            counts[name] = _write_split(temporary / f"{name}.bin", text, tokenizer, start, len(corpus.text), progress)
-        manifest = {
-            "format": FORMAT,
-            "key": key,
-            "dtype": tokenizer.dtype.name,
-            "counts": counts,
-            "val_bytes": len(corpus.text[border:].encode()),
-            "val_fraction": val_fraction,
-            "corpus": {"name": corpus.name, "sha256": corpus.sha256, "bytes": corpus.bytes},
-            "tokenizer": {"type": tokenizer.type, "sha256": tokenizer.content_hash()},
-        }
-        write_atomically(temporary / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        encode = partial(encode_here, tokenizer=tokenizer)
+        border = split_position(corpus, val_fraction)
+        written = write_tokens(temporary, corpus, border, tokenizer.dtype, encode, progress)
+        write_manifest(temporary, corpus, tokenizer, val_fraction, written)
         temporary.chmod(0o755)
-        return _publish(temporary, root / key)
+        return publish(temporary, root / key)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_split(path: Path, text: str, tokenizer: Tokenizer, done: int, total: int, progress: Progress | None) -> int:
-    """Write the tokens of one split, piece by piece; their number."""
-    count = 0
-    with path.open("wb") as file:
-        for characters, ids in tokenizer.encode_in_pieces(text):
-            file.write(ids.astype(tokenizer.dtype, copy=False).tobytes())
-            count += len(ids)
-            done += characters
-            if progress is not None:
-                progress(done, total)
-        file.flush()
-        os.fsync(file.fileno())
-    return count
+def write_manifest(
+    folder: Path, corpus: Corpus, tokenizer: Tokenizer, val_fraction: float, written: Written, **more: Any
+) -> None:
+    """Say in manifest.json what the token files in `folder` hold: they count from now on."""
+    manifest = {
+        "format": FORMAT,
+        "key": token_key(corpus, tokenizer, val_fraction),
+        "dtype": tokenizer.dtype.name,
+        "counts": written.counts,
+        "val_bytes": written.val_bytes,
+        "val_fraction": val_fraction,
+        "corpus": corpus.record(),
+        "tokenizer": {
+            "type": tokenizer.type,
+            "vocab_size": tokenizer.vocab_size,
+            "sha256": tokenizer.content_hash(),
+        },
+        "sha256": {name: hash_file(folder / f"{name}.bin") for name in written.counts},
+        **more,
+    }
+    write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
-def _publish(temporary: Path, folder: Path) -> TokenFiles:
-    """Give the finished folder its name. Another run may have been faster: then its equal folder is used."""
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def publish(temporary: Path, folder: Path) -> TokenFiles:
+    """Give the finished folder its name, which is its key. If another run was faster, its equal folder is used.
+
+    Raises:
+        TextError: what has the name cannot be read and stays.
+    """
     for _ in range(3):
         try:
             temporary.rename(folder)
@@ -157,7 +166,7 @@ def _publish(temporary: Path, folder: Path) -> TokenFiles:
             if not folder.exists():
                 raise
         sync_folder(folder.parent)
-        files = _read_manifest(folder)
+        files = read_token_files(folder, folder.name)
         if files is not None:
             return files
         if not temporary.exists():  # the unreadable folder is our own: to repeat would change nothing
@@ -169,29 +178,47 @@ def _publish(temporary: Path, folder: Path) -> TokenFiles:
     raise TextError(f"the token files in {folder} cannot be written; remove the folder and start again")
 
 
-def _read_manifest(folder: Path) -> TokenFiles | None:
-    """What a folder of token files holds, or None if it is not there, not complete or not ours."""
+def read_token_files(folder: Path, key: str | None = None) -> TokenFiles | None:
+    """What a folder of token files holds, or None if it is not there, not whole, not ours or not that of `key`."""
+    manifest = read_manifest(folder)
+    if manifest is None or key not in (None, manifest["key"]):
+        return None
+    paths = {name: folder / f"{name}.bin" for name in ("train", "val")}
+    counts = {name: manifest["counts"][name] for name in paths}
+    return TokenFiles(paths["train"], paths["val"], manifest["dtype"], counts, manifest["val_bytes"], manifest["key"])
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """manifest.json of a folder of token files, or None; the files have the sizes that it names."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        counts = {name: int(manifest["counts"][name]) for name in ("train", "val")}
-        dtype = {"uint16": "uint16", "uint32": "uint32"}[manifest["dtype"]]
-        val_bytes = int(manifest["val_bytes"])
-        paths = {name: folder / f"{name}.bin" for name in counts}
-        sizes_match = all(paths[name].stat().st_size == counts[name] * np.dtype(dtype).itemsize for name in counts)
+        parts = manifest["corpus"]["sha256"], manifest["corpus"]["borders_sha256"], manifest["tokenizer"]["sha256"]
+        item_bytes = {"uint16": 2, "uint32": 4}[manifest["dtype"]]
+        whole = (
+            manifest["format"] == FORMAT
+            and manifest["key"] == _hash_parts(*parts, manifest["val_fraction"])
+            and isinstance(manifest["val_bytes"], int)
+            and all(
+                (folder / f"{n}.bin").stat().st_size == manifest["counts"][n] * item_bytes for n in ("train", "val")
+            )
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not sizes_match or manifest.get("format") != FORMAT or manifest.get("key") != folder.name:
-        return None
-    return TokenFiles(paths["train"], paths["val"], dtype, counts, val_bytes, folder.name)
+    return manifest if whole else None
 
 
-def _check_lengths(counts: dict[str, int], corpus: Corpus, n_ctx: int) -> None:
-    for name, title in (("train", "training"), ("val", "validation")):
-        if counts[name] < n_ctx + 1:
+def check_lengths(counts: dict[str, int], name: str, characters: int, n_ctx: int) -> None:
+    """Refuse token files that have no room for one window.
+
+    Raises:
+        TextError: with the numbers.
+    """
+    for split, title in (("train", "training"), ("val", "validation")):
+        if counts[split] < n_ctx + 1:
             raise TextError(
-                f"the {title} split of {corpus.name} has {counts[name]:,} tokens, but n_ctx {n_ctx:,} needs "
-                f"{n_ctx + 1:,} (a window and the token after it): give a longer text than these "
-                f"{len(corpus.text):,} characters, or a smaller n_ctx"
+                f"the {title} split of {name} has {counts[split]:,} tokens, but n_ctx {n_ctx:,} needs {n_ctx + 1:,} "
+                f"(a window and the token after it): give a longer text than these {characters:,} characters, or a "
+                "smaller n_ctx"
             )
 
 

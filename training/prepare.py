@@ -1,11 +1,13 @@
 """From a run's configuration to the numbers it trains on: the tokenizer, the token files, and data.json.
 
 The first attempt of a run does the work and writes it down; a resumed one finds everything in place and needs neither
-the uploaded file nor an unchanged training.txt.
+the uploaded file nor an unchanged training.txt. A text that `python -m text.prepare` has cut already is used as it is.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +16,10 @@ from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
 from text.corpus import read_text
-from text.token_file import open_tokens, prepare_tokens
-from text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from text.prepared import find_prepared, follow_prepared, link_tokens
+from text.sample import learn_tokenizer, sampling_note
+from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
+from text.tokenizer import Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,6 @@ class PreparedText:
     tokenizer: Tokenizer
     train: np.ndarray  # [token]
     val: np.ndarray  # [token]
-    val_bytes: int  # UTF-8 bytes of the validation text, for bits per byte
 
 
 def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = lambda: None) -> PreparedText:
@@ -39,29 +42,22 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
     """
     if run.data_path.exists() and (prepared := _find_prepared(run)):
         return prepared
-    corpus = read_text(config.data.text_file, config.data.encoding, config.data.data_size)
-    beat()
-    tokenizer = train_tokenizer(
-        config.data.tokenizer_type, corpus, config.data.vocab_size, val_fraction=config.data.val_fraction
-    )
-    beat()
-    files = prepare_tokens(
-        corpus,
-        tokenizer,
-        run.path.parent / ".tokens",
-        val_fraction=config.data.val_fraction,
-        n_ctx=config.model.n_ctx,
-        progress=lambda done, total: beat(),
-    )
+    tokens = run.path.parent / ".tokens"
+    if (folder := find_prepared(config.data.text_file)) is not None:
+        follow_prepared(folder, config.data, config.data.to_dict())
+        corpus, tokenizer, files = folder.manifest["corpus"], folder.load_tokenizer(), link_tokens(folder, tokens)
+        check_lengths(files.counts, corpus["name"], corpus["characters"], config.model.n_ctx)
+    else:
+        corpus, tokenizer, files = _make_tokens(config, tokens, beat)
     tokenizer.save(run.tokenizer_path)
     write_json(
         run.data_path,
         {
-            "name": corpus.name,
-            "corpus_sha256": corpus.sha256,
-            "corpus_bytes": corpus.bytes,
-            "characters": len(corpus.text),
-            "notes": list(corpus.notes),
+            "name": corpus["name"],
+            "corpus_sha256": corpus["sha256"],
+            "corpus_bytes": corpus["bytes"],
+            "characters": corpus["characters"],
+            "notes": corpus["notes"],
             "val_fraction": config.data.val_fraction,
             "d_vocab": tokenizer.vocab_size,
             "token_files": files.key,
@@ -70,7 +66,27 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
             "val_bytes": files.val_bytes,
         },
     )
-    return PreparedText(tokenizer, open_tokens(files.train), open_tokens(files.val), files.val_bytes)
+    return PreparedText(tokenizer, open_tokens(files.train), open_tokens(files.val))
+
+
+def _make_tokens(
+    config: RunConfig, root: Path, beat: Callable[[], None]
+) -> tuple[dict[str, Any], Tokenizer, TokenFiles]:
+    """Read the text, learn a tokenizer and cut the text with it."""
+    data = config.data
+    corpus = read_text(data.text_file, data.encoding, data.data_size, report=lambda done, total: beat())
+    beat()
+    tokenizer = learn_tokenizer(
+        data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, **data.tokenizer_options
+    )
+    beat()
+    files = prepare_tokens(
+        corpus, tokenizer, root, data.val_fraction, config.model.n_ctx, progress=lambda done, total: beat()
+    )
+    record = corpus.record()
+    if sentence := sampling_note(data.tokenizer_type, corpus, data.val_fraction):
+        record["notes"].append(sentence)
+    return record, tokenizer, files
 
 
 def _find_prepared(run: RunFolder) -> PreparedText | None:
@@ -79,9 +95,7 @@ def _find_prepared(run: RunFolder) -> PreparedText | None:
     tokenizer = load_tokenizer(run.tokenizer_path)
     try:
         folder = run.path.parent / ".tokens" / data["token_files"]
-        return PreparedText(
-            tokenizer, open_tokens(folder / "train.bin"), open_tokens(folder / "val.bin"), data["val_bytes"]
-        )
+        return PreparedText(tokenizer, open_tokens(folder / "train.bin"), open_tokens(folder / "val.bin"))
     except TextError:
         return None
     except KeyError as error:

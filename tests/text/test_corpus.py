@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import TextError
-from text.corpus import decode_text, make_corpus, parse_data_size, read_text, split_index
+from text.corpus import check_text, make_corpus, parse_data_size, read_text, split_index, split_position
+from text.sample import learn_tokenizer, sample_for_tokenizer, sampling_note
+from text.tokenizer import train_tokenizer
 
 
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:
@@ -72,17 +74,18 @@ def test_missing_files_and_empty_folders_get_one_sentence(tmp_path: Path) -> Non
 def test_a_file_that_cannot_be_opened_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("x")
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(TextError, match="cannot be read: Permission denied"):
         read_text(tmp_path / "a.txt")
 
 
-def test_an_unknown_encoding_is_named() -> None:
+def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abc")
     with pytest.raises(TextError, match="no encoding 'klingon'"):
-        decode_text(b"abc", "a.txt", "klingon")
+        read_text(tmp_path / "a.txt", "klingon")
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
@@ -141,3 +144,93 @@ def test_the_split_of_one_long_line_falls_between_characters() -> None:
 
 def test_without_a_validation_share_everything_is_for_training() -> None:
     assert split_index("ab\ncd\n", 0.0) == 6
+
+
+# --- long texts -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def streamed(tmp_path: Path, story: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is too long to be kept in memory."""
+    monkeypatch.setattr("text.survey.KEPT_CHARACTERS", 1_000)
+    monkeypatch.setattr("text.blocks.BLOCK_CHARACTERS", 700)
+    monkeypatch.setattr("text.documents.READ_BYTES", 600)
+    (tmp_path / "long.txt").write_text(story + "naïve 🙂\n")
+    return tmp_path / "long.txt"
+
+
+@pytest.mark.parametrize("data_size", ["1.0", "0.3", "5000", "1k", "9m"])
+def test_a_long_text_is_what_it_would_be_in_memory(streamed: Path, story: str, data_size: str) -> None:
+    long, short = read_text(streamed, data_size=data_size), make_corpus(story + "naïve 🙂\n", "long.txt", data_size)
+    assert long == short
+    assert long.text == short.text
+    assert (long.characters, long.alphabet) == (len(short.text), "".join(sorted(set(short.text))))
+    assert long.head(1234) == short.text[:1234]
+    for fraction in (0.0, 0.1, 0.25, 0.5):
+        assert split_position(long, fraction) == split_index(short.text, fraction)
+
+
+def test_a_long_text_is_not_kept(streamed: Path) -> None:
+    corpus = read_text(streamed)
+    assert len(list(corpus.blocks())) > 10
+    streamed.unlink()
+    with pytest.raises(TextError, match="there is no file"):
+        list(corpus.blocks())
+
+
+def test_a_count_reads_no_further(streamed: Path) -> None:
+    with streamed.open("ab") as file:
+        file.write(b"\xff")
+    assert read_text(streamed, data_size="2000").characters == 2000
+    with pytest.raises(TextError, match="not UTF-8"):
+        read_text(streamed, data_size="0.5")
+
+
+def test_the_alphabet_of_ascii_and_of_all_of_unicode(all_of_unicode: list[str]) -> None:
+    text = "".join(character for character in all_of_unicode if character not in "\r\0")
+    assert make_corpus(text, "a").alphabet == "".join(sorted(text))
+    assert make_corpus("hello world\n", "a").alphabet == "\n dehlorw"
+
+
+def test_the_early_check_of_a_huge_text_looks_at_its_beginning(streamed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("text.corpus.CHECKED_BYTES", 1_000)
+    check_text(streamed)
+    content = streamed.read_bytes()
+    streamed.write_bytes(content + b"\xff")
+    check_text(streamed)  # the worker will find it
+    streamed.write_bytes(b"\xff" + content)
+    with pytest.raises(TextError, match="not UTF-8"):
+        check_text(streamed)
+    with pytest.raises(TextError, match="data_size"):
+        check_text(streamed, data_size="nonsense")
+    monkeypatch.setattr("text.corpus.CHECKED_BYTES", 10**9)
+    streamed.write_bytes(content + b"\xff")
+    with pytest.raises(TextError, match="not UTF-8"):
+        check_text(streamed)
+
+
+def test_a_sample_is_spread_over_the_training_split(streamed: Path) -> None:
+    corpus = read_text(streamed)
+    border = split_position(corpus, 0.1)
+    assert sample_for_tokenizer(corpus, 0.1) == corpus.text[:border]
+    sample = sample_for_tokenizer(corpus, 0.1, characters=border // 4)
+    assert abs(len(sample) - border // 4) <= 1
+    stretches = [sample[start : start + 30] for start in range(0, len(sample), 30)]
+    places = [corpus.text.find(stretch) / border for stretch in stretches]
+    assert [any(low <= place < low + 0.2 for place in places) for low in (0.0, 0.2, 0.4, 0.6, 0.8)] == [True] * 5
+    assert max(places) < 1
+
+
+def test_tokenizers_learn_from_a_sample_of_a_long_text(
+    streamed: Path, story: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("text.sample.SAMPLE_CHARACTERS", 2_000)
+    corpus = read_text(streamed)
+    character = learn_tokenizer("character", corpus, 0, 0.1)
+    assert character.decode(character.encode(corpus.text)) == corpus.text  # the last line has a character of its own
+    bpe = learn_tokenizer("bpe", corpus, 280, 0.1)
+    sample = sample_for_tokenizer(corpus, 0.1)
+    assert 1_999 <= len(sample) <= 2_001
+    assert bpe.content_hash() == train_tokenizer("bpe", sample, 280, val_fraction=0).content_hash()
+    assert "2,000 of the" in sampling_note("bpe", corpus, 0.1)
+    assert sampling_note("character", corpus, 0.1) == ""

@@ -53,7 +53,7 @@ def test_every_tokenizer_can_fill_them(corpus: Corpus, tmp_path: Path, name: str
 def test_files_that_are_there_are_used(
     corpus: Corpus, tokenizer: Tokenizer, files: TokenFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("text.token_file._write_tokens", lambda *args: pytest.fail("made again"))
+    monkeypatch.setattr("text.token_file._make_folder", lambda *args: pytest.fail("made again"))
     assert prepare_tokens(corpus, tokenizer, tmp_path / ".tokens", 0.1, 8) == files
 
 
@@ -116,7 +116,7 @@ def test_the_shortest_text_that_is_long_enough(tmp_path: Path) -> None:
 def test_progress_is_told(
     corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("text.pieces.cut_at_words.__defaults__", (1_000,))
+    monkeypatch.setattr("text.blocks.PIECE_CHARACTERS", 1_000)
     told: list[tuple[int, int]] = []
     prepare_tokens(corpus, tokenizer, tmp_path, 0.1, 8, lambda done, total: told.append((done, total)))
     assert len(told) > 10
@@ -166,7 +166,7 @@ def test_what_a_killed_run_left_is_removed_after_a_day(corpus: Corpus, tokenizer
 def test_a_folder_that_stays_damaged_is_named(
     corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("text.token_file._read_manifest", lambda folder: None)
+    monkeypatch.setattr("text.token_file.read_manifest", lambda folder: None)
     with pytest.raises(TextError, match="cannot be written; remove the folder"):
         prepare_tokens(corpus, tokenizer, tmp_path, 0.1, 8)
 

@@ -1,0 +1,60 @@
+"""What a tokenizer learns from: the training split, or of a long one an even sample that fits in memory."""
+
+from text.blocks import take
+from text.corpus import Corpus, split_position
+from text.tokenizer import END_OF_TEXT, Tokenizer, train_tokenizer
+
+SAMPLE_CHARACTERS = 20_000_000
+"""A tokenizer learns from at most this much; of a longer text, from pieces spread evenly over the training split."""
+
+NOT_LEARNED = ("byte", "gpt2")
+"""Tokenizers that are the same for every text."""
+
+
+def learn_tokenizer(
+    name: str, corpus: Corpus, vocab_size: int, val_fraction: float, *,
+    bpe_pattern: str = "gpt2", sentencepiece_model: str = "bpe",
+) -> Tokenizer:  # fmt: skip
+    """`text.tokenizer.train_tokenizer` for a corpus of any length, in bounded memory.
+
+    The character tokenizer gets every character of the whole text, as always. What is learned is learned from
+    `sample_for_tokenizer`. A bpe tokenizer for several documents gets a token that parts them, `<|endoftext|>`.
+
+    Raises:
+        TextError: no such tokenizer, or the text does not allow this vocabulary size.
+    """
+    if name == "character":
+        return train_tokenizer(name, corpus.alphabet, vocab_size, val_fraction=0)
+    text = "" if name in NOT_LEARNED else sample_for_tokenizer(corpus, val_fraction)
+    special_tokens = (END_OF_TEXT,) if corpus.documents > 1 else ()
+    return train_tokenizer(
+        name, text, vocab_size, val_fraction=0, special_tokens=special_tokens,
+        bpe_pattern=bpe_pattern, sentencepiece_model=sentencepiece_model,
+    )  # fmt: skip
+
+
+def sampling_note(name: str, corpus: Corpus, val_fraction: float) -> str:
+    """A sentence for a tokenizer that learned from a sample, or ""."""
+    if name in ("character", *NOT_LEARNED) or corpus.characters * (1 - val_fraction) <= SAMPLE_CHARACTERS:
+        return ""
+    return (
+        f"The tokenizer learned from {SAMPLE_CHARACTERS:,} of the {corpus.characters:,} characters, spread evenly over "
+        "the training split."
+    )
+
+
+def sample_for_tokenizer(corpus: Corpus, val_fraction: float, characters: int | None = None) -> str:
+    """What a tokenizer learns from: the training split, or of a long one as much as `characters`, evenly spread.
+
+    A long one gives the beginning of every block, so a file that starts with poems and ends with prose gives both.
+    """
+    characters = SAMPLE_CHARACTERS if characters is None else characters
+    border = split_position(corpus, val_fraction)
+    share = min(1.0, characters / max(border, 1))
+    taken: list[str] = []
+    position = size = 0
+    for block in take(corpus.blocks(), border):
+        position += len(block.text)
+        taken.append(block.text[: round(position * share) - size])
+        size += len(taken[-1])
+    return "".join(taken)
