@@ -255,7 +255,7 @@ def test_latin_1_is_offered_and_works(page):
 def test_vocabulary_that_the_text_does_not_give_is_told_beside_it(page):
     open_text(page)
     upload(page, "text.txt", b"to be or not to be, that is the question. " * 200)
-    page.button_group(key="data-tokenizer_type").set_value("bpe").run()
+    page.selectbox(key="data-tokenizer_type").set_value("bpe").run()
     healthy(page.number_input(key="data-vocab_size").set_value(5000).run())
     assert problems(page).count("vocab_size 5,000 is too large") == 2
 
@@ -276,7 +276,7 @@ def test_data_size_that_is_none_is_told(page, size):
     assert "data_size" in problems(page) and start_button(page).disabled
 
 
-@pytest.mark.parametrize("kind", ["character", "bpe", "sentencepiece"])
+@pytest.mark.parametrize("kind", ["character", "byte", "bpe", "sentencepiece"])
 def test_tokenizers_show_their_first_batch(page, kind, tmp_path):
     open_text(page)
     upload(
@@ -285,7 +285,7 @@ def test_tokenizers_show_their_first_batch(page, kind, tmp_path):
         ("".join(f"the {n} quick brown foxes jump over {n * 7} lazy dogs. " for n in range(400))).encode(),
     )
     page.session_state["data-vocab_size"] = 300
-    healthy(page.button_group(key="data-tokenizer_type").set_value(kind).run())
+    healthy(page.selectbox(key="data-tokenizer_type").set_value(kind).run())
     assert problems(page) == ""
     assert any("The first batch" in text.value for text in page.markdown)
 
@@ -300,7 +300,7 @@ def test_tokenizer_that_is_not_there_is_told(page, monkeypatch):
     page.session_state["form-tab"] = "Text"
     page.session_state["data-data_size"] = "9000"
     page.run()
-    healthy(page.button_group(key="data-tokenizer_type").set_value("gpt2").run())
+    healthy(page.selectbox(key="data-tokenizer_type").set_value("gpt2").run())
     assert "GPT-2&#x27;s vocabulary is not on this machine" in problems(page)
     assert start_button(page).disabled
 
