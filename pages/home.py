@@ -7,7 +7,7 @@ import streamlit as st
 from config.data_config import DataConfig
 from config.demos import load_demo
 from config.presets import PRESET_NAMES, load_preset, preset_info
-from ui import architecture, differences, form, preset_buttons, run_cards
+from ui import architecture, differences, form, preset_buttons, run_cards, words
 from ui.starting import start_run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -74,4 +74,5 @@ st.subheader("What sets them apart", anchor=False)
 st.html(differences.table())
 if README.exists():
     st.divider()
-    st.markdown(README.read_text(encoding="utf-8").removeprefix("# LLM From Scratch\n"))
+    readme = README.read_text(encoding="utf-8").removeprefix("# LLM From Scratch\n")
+    st.markdown(words.without_local_links(readme))

@@ -9,6 +9,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # Backslashes stop Markdown; Streamlit's own :colour[…], :material/…: and bare web addresses are found after that, in
 # the finished text, so an invisible space after their first character has to break them.
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$^=&\"'])")
+LOCAL_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]+\)")
 DIRECTIVE = re.compile(r":(?=\S)|www(?=\.)|@")
 
 
@@ -16,6 +17,11 @@ def literal(text: str) -> str:
     """A text that any Streamlit label shows exactly as it is: no Markdown, colour, icon, link or formula in it."""
     one_line = " ".join(text.split())
     return MARKDOWN.sub(r"\\\1", DIRECTIVE.sub(lambda found: found.group() + "\u200b", one_line))
+
+
+def without_local_links(markdown: str) -> str:
+    """Links to files of the repository as plain names: inside the app they would lead nowhere."""
+    return LOCAL_LINK.sub(r"\1", markdown)
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -52,8 +58,10 @@ def file_size(size_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span in two units at most: 41 s, 1 min 40 s, 2 h 5 min."""
+    """A time span as exact as it matters: 41 s, 1 min 40 s, 35 min, 2 h 5 min."""
     whole = max(0, round(seconds))
+    if 10 * MINUTE <= whole < HOUR:
+        whole = min(HOUR, round(whole / MINUTE) * MINUTE)
     if whole < MINUTE:
         return f"{whole} s"
     if whole < HOUR:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ui.words import count, duration, file_size, literal, number
+from ui.words import count, duration, file_size, literal, number, without_local_links
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_file_sizes():
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
-        (0.4, "0 s"), (41.2, "41 s"), (59.6, "1 min"), (100, "1 min 40 s"), (3_600, "1 h"), (7_500, "2 h 5 min"),
+        (0.4, "0 s"), (41.2, "41 s"), (59.6, "1 min"), (100, "1 min 40 s"), (2_097, "35 min"), (3_590, "1 h"), (3_600, "1 h"), (7_500, "2 h 5 min"),
         (86_400, "1 d"), (180_000, "2 d 2 h"),
     ],
 )  # fmt: skip
@@ -58,3 +58,8 @@ def test_a_name_cannot_become_markdown():
     assert "\\*\\*b" in shown and "\\$a\\$" in shown and "\\<i\\>" in shown and "\n" not in shown
     for alive in (":red", "://", "www.", ":material", "a@b"):
         assert alive not in shown.replace("\\", "")
+
+
+def test_links_into_the_repository_become_names_and_links_to_the_web_stay():
+    text = "Read [the docs](docs/architecture.md) or [the paper](https://arxiv.org/abs/1706.03762)."
+    assert without_local_links(text) == "Read the docs or [the paper](https://arxiv.org/abs/1706.03762)."
