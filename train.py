@@ -7,13 +7,14 @@ stderr; the last line on stdout is the run folder. Exit status: 0 done, 2 wrong 
 import argparse
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from config.data_config import DataConfig
 from config.demos import DEMOS, load_demo
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.fields import Settings, describe, find_problems
+from config.fields import Settings, describe, find_problems, is_active
 from config.flags import add_flag, add_settings, given_settings
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
@@ -22,9 +23,10 @@ from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import machine
 from runs.folder import CHECKPOINTS, RunFolder, create_run, find_run
+from runs.metrics import SamplesReader
 from training.worker import run_worker
 
-EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 1, 2
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         for line in [problem.message for problem in getattr(error, "problems", ())] or [str(error)]:
             print(f"train.py: {line}", file=sys.stderr)
         return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:  # before the worker listens: nothing has been trained yet
+        return EXIT_INTERRUPTED
     print(run.path)
     return status
 
@@ -73,7 +77,7 @@ def open_or_create(arguments: argparse.Namespace) -> RunFolder:
         if others := sorted(set(given) - {"run", "checkpoints"}):
             raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
         return find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
-    config = configure(arguments)
+    config = follow_prepared_text(configure(arguments), given)
     refuse_what_cannot_work(config)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
     return create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
@@ -88,6 +92,8 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
     given = vars(arguments)
     file = read_config_file(given["config"]) if "config" in given else {}
     if "demo" in given:
+        if fixed := sorted({"architecture", "model_size"} & (given.keys() | file.keys())):
+            raise ConfigError([Problem("demo", f"--demo brings its own architecture and size: leave out {fixed[0]}")])
         base = load_demo(given["demo"])
     else:
         preset = resolve_preset(given.get("architecture") or file.get("architecture") or "gpt2")
@@ -104,6 +110,7 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         of_file = {key: value for key, value in file.items() if key in describe(kind)}
         parts[name] = before.to_dict() | of_file | given_settings(arguments, kind)
         problems += find_problems(kind, parts[name])
+        problems += without_effect(kind, parts[name], given)
     if problems:
         raise ConfigError(problems)
     return RunConfig(
@@ -114,6 +121,17 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         preset=base.preset,
         size=base.size,
     )
+
+
+def without_effect(kind: type[Settings], values: dict[str, Any], given: dict[str, Any]) -> list[Problem]:
+    """Flags that would be ignored beside the other settings: `--rope_theta` without RoPE."""
+    return [
+        Problem(
+            name, f"{name} has no effect unless {info.only_when[0]} is {' or '.join(info.only_when[1])}: leave it out"
+        )
+        for name, info in describe(kind).items()
+        if name in given and info.only_when and not is_active(info, values)
+    ]
 
 
 def read_config_file(path: str) -> dict[str, Any]:
@@ -131,9 +149,27 @@ def read_config_file(path: str) -> dict[str, Any]:
         flat |= table if isinstance(table, dict) else {}
     known = {"architecture", "model_size", "implementation"}
     known = known.union(describe(ModelConfig), describe(DataConfig), describe(TrainConfig)) - {"d_vocab"}
-    if unknown := sorted(set(flat) - known):
-        raise ConfigError([Problem(name, f"{path}: {name} is not a setting") for name in unknown])
+    problems = [Problem(name, f"{path}: {name} is not a setting") for name in sorted(set(flat) - known)]
+    problems += [
+        Problem(name, f"{path}: {name} must be a word, not {flat[name]!r:.40}")
+        for name in ("architecture", "model_size", "implementation")
+        if not isinstance(flat.get(name, ""), str)
+    ]
+    if problems:
+        raise ConfigError(problems)
     return flat
+
+
+def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:
+    """A text that `text.prepare` has cut into tokens brings its tokenizer and its split with it.
+
+    Raises:
+        TextError: a setting of `given` says something else.
+    """
+    from text.prepared import find_prepared, follow_prepared
+
+    prepared = find_prepared(config.data.text_file)
+    return config if prepared is None else replace(config, data=follow_prepared(prepared, config.data, given))
 
 
 def refuse_what_cannot_work(config: RunConfig) -> None:
@@ -142,10 +178,14 @@ def refuse_what_cannot_work(config: RunConfig) -> None:
     Raises:
         TextError, ConfigError: with the numbers.
     """
-    from text.corpus import read_text
+    from text.corpus import check_text
+    from text.prepared import find_prepared
 
-    read_text(config.data.text_file, config.data.encoding, config.data.data_size)
+    if find_prepared(config.data.text_file) is None:
+        check_text(config.data.text_file, config.data.encoding, config.data.data_size)
     model = config.with_vocabulary(config.data.expected_vocabulary)
+    if config.training.device != "cpu" and machine.has_gpu():
+        return  # its own memory counts, which only torch can tell
     micro_batch = config.training.batch_size // config.training.grad_accumulation
     needed = training_memory(model, micro_batch, config.implementation).total
     if problem := memory_problem(needed, machine.available_memory_bytes()):
@@ -154,10 +194,10 @@ def refuse_what_cannot_work(config: RunConfig) -> None:
 
 def show_sample(run: RunFolder) -> None:
     """What the trained model writes, on stdout."""
-    import json
-
-    lines = run.samples_path.read_text(encoding="utf-8").splitlines()
-    print(json.loads(lines[-1])["text"])
+    reader = SamplesReader(run.samples_path)
+    reader.refresh(force=True)
+    if reader.samples:  # none where --sample_tokens 0 was given
+        print(reader.samples[-1]["text"])
 
 
 if __name__ == "__main__":

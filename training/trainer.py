@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from config.errors import RunError
+from config.errors import TrainingError
 from config.run_config import RunConfig
 from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
@@ -47,7 +47,14 @@ class Progress:
 class Trainer:
     """A model, its optimizer and its data, at some step of a run."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, model: nn.Module, text: PreparedText):
+    def __init__(
+        self,
+        run: RunFolder,
+        config: RunConfig,
+        model: nn.Module,
+        text: PreparedText,
+        say: Callable[[str], None] = print,
+    ):
         """Puts the model on its device, and takes up the newest checkpoint that verifies, if there is one.
 
         Raises:
@@ -72,7 +79,7 @@ class Trainer:
         self.progress = Progress()
         self.metrics, self.samples = MetricsWriter(run), MetricsWriter(run.samples_path)
         torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
-        if resumed := load_latest(run, self.model, self.optimizer, self.device):
+        if resumed := load_latest(run, self.model, self.optimizer, self.device, say):
             self.progress = Progress(**resumed["progress"])
         # What an earlier attempt wrote after that checkpoint is about to happen again.
         self.metrics.truncate(resumed["metrics_bytes"] if resumed else 0)
@@ -82,7 +89,7 @@ class Trainer:
         """One optimizer step on one batch, and its line in the metrics.
 
         Raises:
-            RunError: if loss or gradient stopped being finite, before anything is changed by it.
+            TrainingError: if loss or gradient stopped being finite, before anything is changed by it.
         """
         started = time.perf_counter()
         settings, step = self.settings, self.progress.step
@@ -114,9 +121,9 @@ class Trainer:
 
     def _check_finite(self, what: str, value: Tensor, rate: float) -> None:
         if not torch.isfinite(value):
-            raise RunError(
+            raise TrainingError(
                 f"the {what} became {value.item()} at step {self.progress.step + 1} (learning rate {rate:.3g}): "
-                f"resume from the last checkpoint with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
+                f"start a new run with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
             )
 
     def _record(self, loss: Tensor, grad_norm: Tensor, rate: float, tokens: int, started: float) -> None:
@@ -144,6 +151,11 @@ class Trainer:
         score = self.evaluator.score_sample(self.compiled, settings.eval_iters, should_stop)
         if score is None:  # cut short: not a number to show or to choose a checkpoint by
             return
+        if not math.isfinite(score.loss_nats):  # the last update broke the weights: they must not be saved
+            raise TrainingError(
+                f"the validation loss became {score.loss_nats} at step {progress.step}: start a new run with a smaller "
+                f"rate, for example --lr {settings.lr / 2:.3g}"
+            )
         progress.evaluated_step = progress.step
         progress.val_loss_nats, progress.val_bits_per_byte = score.loss_nats, score.bits_per_byte
         if progress.best_val_loss_nats is None or score.loss_nats < progress.best_val_loss_nats:

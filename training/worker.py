@@ -12,15 +12,16 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from config.errors import CheckpointError, ConfigError, RunError, TextError
+from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
 from runs import control
 from runs.folder import RunFolder
 from runs.lock import RunLock, wait_for_slot
-from runs.state import StateWriter
+from runs.state import StateWriter, read_status
 from training.figure import write_figure
 from training.report import Reporter
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
 PAUSE_POLL_SECONDS = 0.2
+# Ctrl-C, a polite kill, a terminal that is closed.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequestedError(Exception):
@@ -47,6 +50,7 @@ class Worker:
         self.baselines: BaselineLadder | None = None
         self._spoken_evaluation = -1
         self._known_save = -1
+        self._ahead: str | None = None
 
     def work(self) -> int:
         """Queue, prepare, train; the exit status. The caller holds the run's lock."""
@@ -59,8 +63,11 @@ class Worker:
                 slot.release()
             return EXIT_DONE
         except StopRequestedError:
-            self.state.set("stopped", "Stopped before the first step.")
+            self.state.set("stopped", "Stopped before training began or went on.")
+            self.reporter.say(f"stopped before training; go on with: train.py --run {self.run.path}")
             return EXIT_DONE
+        except TrainingError as error:
+            return self._fail(str(error), EXIT_FAILED)
         except (ConfigError, TextError, RunError, CheckpointError) as error:
             return self._fail(str(error), EXIT_WRONG_INPUT)
         except Exception as error:
@@ -78,7 +85,7 @@ class Worker:
         text = prepare_text(self.run, config, self._beat)
         model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
         self._beat()
-        self.trainer = trainer = Trainer(self.run, config, model, text)
+        self.trainer = trainer = Trainer(self.run, config, model, text, self.reporter.say)
         if config.training.baselines:
             self.baselines = BaselineLadder(self.run, self.reporter.say)
         step = trainer.progress.step
@@ -94,7 +101,6 @@ class Worker:
             if self.baselines:
                 self.baselines.close()
             trainer.metrics.flush()
-            self._draw()
         self._end(trainer)
 
     def _draw(self) -> None:
@@ -106,14 +112,17 @@ class Worker:
     def _end(self, trainer: Trainer) -> None:
         step = trainer.progress.step
         self._note(trainer)
-        if trainer.finished:
+        if trainer.finished and trainer.progress.evaluated_step == step:
+            self._draw()
             self.reporter.say(trainer.split_summary())
             self.state.set("finished", step=step)
             self.reporter.say(f"finished at step {step:,}")
             return
         self.state.set("stopping", step=step)
-        trainer.save()
+        if trainer.progress.saved_step != step:
+            trainer.save()
         self._note(trainer)
+        self._draw()
         self.state.set("stopped", f"Stopped at step {step:,} and saved.", step=step)
         self.reporter.say(f"stopped at step {step:,} and saved; resume with: train.py --run {self.run.path}")
 
@@ -170,14 +179,22 @@ class Worker:
     def _on_wait(self, ahead: str | None) -> None:
         self._beat()
         self.state.update(queued_behind=ahead)
+        if ahead != self._ahead:
+            self._ahead = ahead
+            self.reporter.say(
+                f"queued behind {RunFolder(self.run.path.parent / ahead).read_label().name}" if ahead else "queued"
+            )
 
     def _fail(self, reason: str, status: int) -> int:
-        self.state.set("failed", reason)
         self.reporter.say(f"failed: {reason}")
+        try:
+            self.state.set("failed", reason)
+        except OSError as error:  # a full disk: readers then see a run whose worker is gone
+            self.reporter.say(f"state.json could not be written: {error}")
         return status
 
     def handle_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first SIGINT or SIGTERM asks for a checkpointed stop, the second ends at once."""
+        """The first signal asks for a checkpointed stop, the second ends at once."""
         self.signalled = True
         signal.signal(number, signal.SIG_DFL)
 
@@ -190,8 +207,13 @@ def run_worker(run: RunFolder) -> int:
     """
     _prefer_to_die_before_the_server()
     with RunLock(run), Reporter(run) as reporter:
+        if read_status(run).state == "finished":
+            reporter.say(f"run {run.id} is finished already")
+            return EXIT_DONE
         worker = Worker(run, reporter)
-        before = {number: signal.signal(number, worker.handle_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A signal that the parent had ignored (nohup does that with SIGHUP) stays ignored.
+        heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, worker.handle_signal) for number in heard}
         try:
             return worker.work()
         finally:
@@ -202,4 +224,5 @@ def run_worker(run: RunFolder) -> int:
 def _prefer_to_die_before_the_server() -> None:
     """When memory runs out, Linux should take the worker, whose work is saved, and not the page's server."""
     if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("500")
+        with suppress(OSError):  # some containers forbid it
+            Path("/proc/self/oom_score_adj").write_text("500")

@@ -87,12 +87,23 @@ def test_demos_have_nothing_to_decide(config_of):
     (["--run", "x", "--lr", "1"], "leave out --lr"),
     (["--config", "README-that-is-not-there.toml"], "cannot be read as TOML"),
     (["--use_einops", "--no_einops"], "choose one implementation"),
+    (["--demo", "quick", "--architecture", "GPT"], "--demo brings its own architecture"),
+    (["--architecture", "GPT", "--rope_theta", "5"], "rope_theta has no effect unless position is rope"),
+    (["--vocab_size", "300"], "vocab_size has no effect unless tokenizer_type is"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence_and_makes_no_run(tmp_path, capsys, flags, words):
     assert train.main(["--checkpoints", str(tmp_path / "runs"), *flags]) == 2
     printed = capsys.readouterr()
     assert words in printed.err and "Traceback" not in printed.err and printed.out == ""
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_config_file_with_wrong_kinds_names_them(tmp_path, capsys):
+    file = tmp_path / "mine.toml"
+    file.write_text("architecture = 5\nmodel_size = 5\nn_head = 3\n")
+    assert train.main(["--config", str(file), "--checkpoints", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert "architecture must be a word" in said and "model_size must be a word" in said and "n_head is not" in said
 
 
 def test_bad_text_files_are_named_with_a_way_out(tmp_path, capsys):

@@ -334,3 +334,11 @@ def test_shapes_are_checked_in_tests(small_config) -> None:
     norm = resolve("norm", "layernorm", "fused")(small_config())
     with pytest.raises(Exception, match="Type-check error"):
         norm(torch.zeros(3, 24))
+
+
+@pytest.mark.parametrize("implementation", ["einops", "torch", "fused"])
+def test_swiglu_gradients_survive_gates_far_below_zero(implementation, small_config):
+    mlp = resolve("mlp", "swiglu", implementation)(small_config(mlp="swiglu"))
+    x = torch.full((1, 2, 24), 1e4, requires_grad=True)
+    mlp(x).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()

@@ -129,7 +129,7 @@ def test_a_failed_run_leaves_no_process(make_run, endless, monkeypatch):
     original = trainer_module.next_token_loss
     monkeypatch.setattr(trainer_module, "next_token_loss", lambda *arguments: original(*arguments) * math.nan)
     run = make_run(training={"baselines": True})
-    assert run_worker(run) == 2 and read_status(run).state == "failed"
+    assert run_worker(run) == 1 and read_status(run).state == "failed"
     assert gone(endless[0])
 
 

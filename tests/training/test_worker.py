@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 import torch
@@ -161,13 +162,114 @@ def test_resume_needs_neither_the_text_file_nor_its_unchanged_content(make_run, 
     assert run_worker(run) == 0 and read_status(run).state == "finished"
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(make_run, monkeypatch):
+def damage(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def stop_at(run: RunFolder, step: int, monkeypatch):
+    """Train until `step`, then stop as a person would."""
+    original = trainer_module.Trainer.update
+
+    def update(self):
+        original(self)
+        if self.progress.step == step:
+            control.request(run, "stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "update", update)
+        assert run_worker(run) == 0
+    assert (read_status(run).state, read_status(run).step) == ("stopped", step)
+
+
+def test_a_resume_passes_over_a_damaged_checkpoint_and_says_so(make_run, monkeypatch):
+    undisturbed, run = make_run(), make_run()
+    run_worker(undisturbed)
+    stop_at(run, 7, monkeypatch)
+    damage(run.step_path(7) / "optimizer.safetensors")
+    assert run_worker(run) == 0
+    assert "step_00000007 is damaged and is passed over" in run.log_path.read_text()
+    assert "from step 4" in run.log_path.read_text() and curve(run) == curve(undisturbed)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_over(make_run, monkeypatch):
+    run = make_run()
+    stop_at(run, 7, monkeypatch)
+    for checkpoint in list_checkpoints(run):
+        damage(checkpoint.path / "model.safetensors")
+    before = run.metrics_path.read_bytes()
+    assert run_worker(run) == 2
+    assert "delete its step folders" in read_status(run).reason and run.metrics_path.read_bytes() == before
+
+
+def test_a_save_that_fails_leaves_nothing_half_written(make_run, monkeypatch):
+    run = make_run()
+    from training import checkpoint
+
+    original, saved = checkpoint.save_file, []
+
+    def full(tensors, path):
+        saved.append(path)
+        if len(saved) > 3:  # the first checkpoint has two files
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        original(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    assert run_worker(run) == 1
+    assert read_status(run).state == "failed" and "No space left on device" in read_status(run).reason
+    assert list(run.path.glob(".step_*")) == [] and [info.ok for info in list_checkpoints(run)] == [True]
+
+
+def test_weights_that_an_update_broke_are_never_saved(make_run, monkeypatch):
+    run = make_run(training={"eval_interval": 5})
+    original = trainer_module.Trainer.update
+
+    def update_then_break(self):
+        original(self)
+        if self.progress.step == 5:
+            next(self.model.parameters()).data.fill_(math.nan)
+
+    monkeypatch.setattr(trainer_module.Trainer, "update", update_then_break)
+    assert run_worker(run) == 1
+    assert "validation loss became nan at step 5" in read_status(run).reason
+    assert [info.step for info in list_checkpoints(run)] == [4]
+
+
+def test_a_stop_during_the_last_evaluation_can_be_resumed_and_finishes_it(make_run, monkeypatch):
+    undisturbed, run = make_run(), make_run()
+    run_worker(undisturbed)
+    stop_at(run, 12, monkeypatch)
+    assert [line["step"] for line in lines_of(run) if "val_loss_nats" in line] == [0, 4, 8]
+    assert run_worker(run) == 0
+    assert read_status(run).state == "finished" and curve(run) == curve(undisturbed)
+
+
+def test_a_finished_run_stays_finished(make_run, text_file):
+    run = make_run()
+    run_worker(run)
+    text_file.unlink()
+    before = run.metrics_path.read_bytes()
+    assert run_worker(run) == 0
+    assert read_status(run).state == "finished" and run.metrics_path.read_bytes() == before
+
+
+def test_a_queued_run_says_behind_which(make_run, capsys):
+    from runs.lock import wait_for_slot
+
+    first, second = make_run(), make_run()
+    slot = wait_for_slot(first.path.parent, lambda ahead: None, run_id=first.id)
+    timer = threading.Timer(1.0, slot.release)
+    timer.start()
+    assert run_worker(second) == 0
+    assert f"queued behind {first.read_label().name}" in second.log_path.read_text()
+
+
+def test_a_damaged_best_checkpoint_is_not_loaded(make_run):
     run = make_run(training={"max_steps": 9})
     run_worker(run)
-    weights = run.step_path(9) / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[len(content) // 2] ^= 1
-    weights.write_bytes(content)
+    damage(run.step_path(9) / "model.safetensors")
     assert [info.ok for info in list_checkpoints(run)][-1] is False
     assert load_model(run.path).config.d_model == 16  # the best that verifies
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
@@ -195,7 +297,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_before_it_does_harm(make_run, m
         return original(logits, targets) * (math.nan if len(calls) > 5 else 1.0)
 
     monkeypatch.setattr(trainer_module, "next_token_loss", poisoned)
-    assert run_worker(run) == 2
+    assert run_worker(run) == 1
     status = read_status(run)
     assert status.state == "failed" and "the loss became nan at step 6" in status.reason and "--lr" in status.reason
     assert [info.step for info in list_checkpoints(run) if info.ok][-1] == 4
@@ -207,7 +309,7 @@ def test_a_disk_without_room_fails_the_run_and_leaves_its_checkpoints(make_run, 
     free = iter([10**12, 10, 10, 10])
     usage = shutil.disk_usage(run.path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=next(free)))
-    assert run_worker(run) == 2
+    assert run_worker(run) == 1
     status = read_status(run)
     assert status.state == "failed" and "free some space and resume" in status.reason
     assert [info.ok for info in list_checkpoints(run)] == [True]
