@@ -28,8 +28,8 @@ HEIGHT, SMALL_HEIGHT = 416, 192
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 EMPTY = {
-    "text": "The first point appears here after the first step.", "showarrow": False, "x": 0.5, "y": 0.5, "xref": "paper",
-    "yref": "paper", "font": {"size": 14, "color": QUIET},
+    "text": "The first point appears here after the first step.", "showarrow": False, "x": 0.5, "y": 0.5,
+    "xref": "paper", "yref": "paper", "font": {"size": 14, "color": QUIET},
 }  # fmt: skip
 
 Figure = dict[str, Any]
@@ -133,14 +133,14 @@ _SMALL_Y = {"rangemode": "tozero", "nticks": 4}
 
 def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:
     # Fixed margins: with automargin plotly lays out every chart twice, once a second.
-    xaxis = {
+    xaxis: dict[str, Any] = {
         "title": {"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8},
         "rangemode": "tozero",
         "automargin": False,
     }
     if view.x == "tokens":
         xaxis["tickformat"] = "~s"
-    layout = {
+    layout: dict[str, Any] = {
         "title": {"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
         "height": height,
         "margin": {"l": 40, "r": 8, "t": 32, "b": 44},

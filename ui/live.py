@@ -32,6 +32,7 @@ def live_view(run: RunFolder) -> None:
 
 
 def _draw_live(run: RunFolder, drawn_live: bool) -> None:
+    run_header.follow_click()
     status = read_status(run)
     if drawn_live != status.live:
         st.rerun()  # once: only a full run starts the timer (after Resume) or ends it (the last state stays)

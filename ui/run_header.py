@@ -20,6 +20,7 @@ from ui.states import STATES, remaining_text, share_done, steps_text
 from ui.words import count, literal, number
 
 NUMBER_HEIGHT = 88  # also while there is nothing below the number yet: the charts must not jump
+LEAVING = "run_to_generate_from"  # session key
 PROBLEM = "run_problem"  # session key: why the last click on a button here did nothing
 
 
@@ -67,8 +68,9 @@ def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
         _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
     if status.last_checkpoint:
         kind: Literal["primary", "secondary"] = "primary" if status.state == "finished" else "secondary"
-        if st.button("Generate text", icon=":material/edit_note:", key="run_generate", type=kind):
-            st.switch_page("pages/generate_text.py", query_params={"run": run.id})
+        st.button(
+            "Generate text", icon=":material/edit_note:", key="run_generate", type=kind, on_click=_leave, args=(run,)
+        )
 
 
 def _button(
@@ -78,6 +80,17 @@ def _button(
         label, icon=icon, key=f"run_{label.split()[0].rstrip('…').lower()}", on_click=_act, args=(action,),
         type="primary" if primary else "secondary", disabled=disabled,
     )  # fmt: skip
+
+
+def _leave(run: RunFolder) -> None:
+    """Note that the person wants to go: the state may change in the same moment, and a rerun would forget the click."""
+    st.session_state[LEAVING] = run.id
+
+
+def follow_click() -> None:
+    """Go to Generate when its button was clicked. Call it before anything else of the page."""
+    if run_id := st.session_state.pop(LEAVING, None):
+        st.switch_page("pages/generate_text.py", query_params={"run": run_id})
 
 
 def _act(action: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from runs import control, folder
 from runs.lock import RunLock
 from runs.state import StateWriter
-from tests.app.fake_runs import make_run, write_state
+from tests.app.fake_runs import add_checkpoint, make_run, write_state
 from ui.run_details import read_tail
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +162,15 @@ def test_the_saved_configuration_is_shown_not_the_form(checkpoints):
     tables = [table.value for table in app.dataframe]
     width = next(row["Value"] for table in tables for _, row in table.iterrows() if row.get("Setting") == "Width")
     assert width == "32"
+
+
+def test_generate_text_leads_there_with_this_run(checkpoints):
+    run = make_run(checkpoints, last_checkpoint="step_00000300")
+    add_checkpoint(run)
+    add_checkpoint(make_run(checkpoints))
+    app = button(show(run), "Generate text").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Generate text" and app.query_params["run"] == run.id
 
 
 def test_how_to_look_is_kept_for_the_session(checkpoints):

@@ -99,8 +99,10 @@ def test_a_text_that_waits_for_its_turn_can_end(ends, monkeypatch):
     if ends == "stop":
         second.stop()
     else:
-        monkeypatch.setattr(writing, "ABANDONED_SECONDS", 0.1)
-        time.sleep(0.5)
+        monkeypatch.setattr(writing, "ABANDONED_SECONDS", 0.5)
+        for _ in range(100):  # somebody goes on to watch the first, nobody the second
+            assert first.look().active
+            time.sleep(0.01)
     wait_for(lambda: second.look().state == ("stopped" if ends == "stop" else "abandoned"))
     first.stop()
     wait_for(lambda: not first.look().active)
