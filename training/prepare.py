@@ -45,10 +45,12 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
     tokens = run.path.parent / ".tokens"
     if (folder := find_prepared(config.data.text_file)) is not None:
         follow_prepared(folder, config.data, config.data.to_dict())
-        corpus, tokenizer, files = folder.manifest["corpus"], folder.load_tokenizer(), link_tokens(folder, tokens)
+        corpus, tokenizer = folder.manifest["corpus"], folder.load_tokenizer()
+        _refuse_other_text(run, config, corpus["sha256"])
+        files = link_tokens(folder, tokens)
         check_lengths(files.counts, corpus["name"], corpus["characters"], config.model.n_ctx)
     else:
-        corpus, tokenizer, files = _make_tokens(config, tokens, beat)
+        corpus, tokenizer, files = _make_tokens(run, config, tokens, beat)
     tokenizer.save(run.tokenizer_path)
     write_json(
         run.data_path,
@@ -70,14 +72,18 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
 
 
 def _make_tokens(
-    config: RunConfig, root: Path, beat: Callable[[], None]
+    run: RunFolder, config: RunConfig, root: Path, beat: Callable[[], None]
 ) -> tuple[dict[str, Any], Tokenizer, TokenFiles]:
     """Read the text, learn a tokenizer and cut the text with it."""
     data = config.data
     corpus = read_text(data.text_file, data.encoding, data.data_size, report=lambda done, total: beat())
     beat()
-    tokenizer = learn_tokenizer(
-        data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, **data.tokenizer_options
+    _refuse_other_text(run, config, corpus.sha256)
+    begun = run.data_path.exists()  # then only the shared token files are gone, and the run's own tokenizer cuts again
+    tokenizer = (
+        load_tokenizer(run.tokenizer_path)
+        if begun
+        else learn_tokenizer(data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, **data.tokenizer_options)
     )
     beat()
     files = prepare_tokens(
@@ -87,6 +93,19 @@ def _make_tokens(
     if sentence := sampling_note(data.tokenizer_type, corpus, data.val_fraction):
         record["notes"].append(sentence)
     return record, tokenizer, files
+
+
+def _refuse_other_text(run: RunFolder, config: RunConfig, sha256: str) -> None:
+    """A run goes on with the text it began with: its weights mean nothing with another tokenizer and other text.
+
+    Raises:
+        RunError: the run began with another text.
+    """
+    if run.data_path.exists() and run.read_data().get("corpus_sha256") != sha256:
+        raise RunError(
+            f"{config.data.text_file} is not the text that run {run.id} began with, and its token files are gone: "
+            "put the old text back, or start a new run"
+        )
 
 
 def _find_prepared(run: RunFolder) -> PreparedText | None:

@@ -15,6 +15,7 @@ from runs import control
 from runs.checkpoints import list_checkpoints
 from runs.folder import RunFolder
 from runs.state import read_status
+from tests.training.conftest import TEXT
 from training import trainer as trainer_module
 from training.checkpoint import load_model, load_tokenizer_of
 from training.worker import run_worker
@@ -160,6 +161,21 @@ def test_resume_needs_neither_the_text_file_nor_its_unchanged_content(make_run, 
         run_worker(run)
     text_file.unlink()
     assert run_worker(run) == 0 and read_status(run).state == "finished"
+
+
+def test_a_resume_whose_token_files_are_gone_makes_them_again_from_the_same_text(make_run, text_file, monkeypatch):
+    undisturbed, run = make_run(), make_run()
+    run_worker(undisturbed)
+    stop_at(run, 7, monkeypatch)
+    shutil.rmtree(run.path.parent / ".tokens")
+    text_file.rename(text_file.with_suffix(".old"))
+    text_file.write_text(TEXT.replace("Anna", "Emma"))
+    before = (run.tokenizer_path / "tokenizer.json").read_bytes()
+    assert run_worker(run) == 2
+    assert "is not the text that run" in read_status(run).reason
+    assert (run.tokenizer_path / "tokenizer.json").read_bytes() == before
+    text_file.with_suffix(".old").rename(text_file)
+    assert run_worker(run) == 0 and curve(run) == curve(undisturbed)
 
 
 def damage(file):
