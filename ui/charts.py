@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runs.baselines import baseline_title
 from ui.curves import Curves, Points
 from ui.words import number
 
@@ -106,15 +107,6 @@ def speed_figure(curves: Curves, view: View) -> Figure:
     figure = _figure("Tokens per second", SMALL_HEIGHT, view, [_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s")])
     figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": "~s"}
     return figure
-
-
-def baseline_title(key: str) -> str:
-    """`ngram_2_nats` as people say it: bigram."""
-    name = key.removesuffix("_nats")
-    if not name.startswith("ngram_"):
-        return name
-    order = name.removeprefix("ngram_")
-    return {"1": "unigram", "2": "bigram", "3": "trigram"}.get(order, f"{order}-gram")
 
 
 def describe_loss(curves: Curves) -> str:

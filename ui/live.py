@@ -4,13 +4,12 @@ Everything here also works for a run that another tab, the command line or anoth
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
 from config.errors import RunError
 from config.run_config import RunConfig
-from runs.files import read_json
+from runs.baselines import SHOWN, overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
 from ui import charts, run_details, run_header, samples
@@ -18,7 +17,6 @@ from ui.charts import View
 from ui.curves import RunReader, read_run
 
 REFRESH_SECONDS = 1.0
-SHOWN_BASELINES = ("uniform_nats", "ngram_2_nats", "ngram_4_nats", "gzip_nats")
 
 
 def live_view(run: RunFolder) -> None:
@@ -42,11 +40,12 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     run_header.draw_title(run, status, config)
     run_header.draw_message(status, names_of(run, status))
     run_header.draw_progress(status, reader)
-    run_header.draw_numbers(reader, baselines)
+    run_header.draw_numbers(reader)
     left, right = st.columns([2, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
             st.markdown("**Loss** in nats per token")
+            st.caption(overtaken_sentence(baselines, reader.metrics.evaluations), width="content")
             st.space("stretch")
             view = _choose_view()
         draw_charts(run, reader, view, baselines, config)
@@ -66,7 +65,7 @@ def draw_charts(
     """The loss, large, and under it what explains it."""
     curves = reader.curves(view.x, view.smoothing)
     color = charts.run_color(run.id, view.theme)
-    figure = charts.loss_figure(curves, color, view, {k: v for k, v in baselines.items() if k in SHOWN_BASELINES})
+    figure = charts.loss_figure(curves, color, view, {k: v for k, v in baselines.items() if k in SHOWN})
     st.plotly_chart(figure, key="loss", config=charts.CONFIG, alt=charts.describe_loss(curves))
     clip = config.training.grad_clip if config else 0.0
     small = (
@@ -108,16 +107,6 @@ def read_config(run: RunFolder) -> RunConfig | None:
         return run.read_config()
     except RunError:
         return None
-
-
-def read_baselines(run: RunFolder) -> dict[str, float]:
-    """Losses to beat by name; empty until the worker has computed them."""
-    try:
-        values: Any = read_json(run.baselines_path)
-    except RunError:
-        return {}
-    known = values.items() if isinstance(values, dict) else ()
-    return {name: value for name, value in known if isinstance(value, float) and name.endswith("_nats")}
 
 
 def names_of(run: RunFolder, status: RunStatus) -> dict[str, str]:

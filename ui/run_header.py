@@ -14,7 +14,6 @@ from config.run_config import RunConfig
 from runs import control, launch
 from runs.folder import RunFolder
 from runs.state import RunStatus
-from ui.charts import baseline_title
 from ui.curves import RunReader
 from ui.states import STATES, remaining_text, share_done, steps_text
 from ui.words import count, literal, number
@@ -138,15 +137,15 @@ def draw_progress(status: RunStatus, reader: RunReader) -> None:
     st.progress(share_done(status), text=" · ".join(part for part in (steps_text(status), remaining) if part))
 
 
-def draw_numbers(reader: RunReader, baselines: Mapping[str, float]) -> None:
-    """The headline: what is best so far, what is now, and how fast it goes."""
+def draw_numbers(reader: RunReader) -> None:
+    """The headline: what is best so far, what is now, and how fast it goes; at the end, of the whole split."""
     last, evaluations = reader.metrics.last(), reader.metrics.evaluations
     now = evaluations[-1] if evaluations else {}
     best = best_evaluation(evaluations)
     trained = last.get("train_loss_nats")
     columns = st.columns(5)
-    _number(columns[0], "Validation loss", now.get("val_loss_nats"), _at(now))
-    _number(columns[1], "Bits per byte", now.get("val_bits_per_byte"), overtaken(baselines, evaluations))
+    _number(columns[0], "Validation loss", now.get("val_loss_nats"), _whole(now, "val_split_loss_nats") or _at(now))
+    _number(columns[1], "Bits per byte", now.get("val_bits_per_byte"), _whole(now, "val_split_bits_per_byte"))
     _number(columns[2], "Best validation", best.get("val_loss_nats"), _at(best))
     _number(columns[3], "Train loss", trained, f"perplexity {number(math.exp(min(trained, 50)))}" if trained else "")
     speed, seen = last.get("tokens_per_second"), last.get("tokens_seen")
@@ -164,16 +163,12 @@ def _at(evaluation: Mapping[str, float]) -> str:
     return f"at step {evaluation['step']:,.0f}" if "step" in evaluation else ""
 
 
+def _whole(evaluation: Mapping[str, float], name: str) -> str:
+    """The exact number behind an estimate from some batches, which the last evaluation of a run has."""
+    return f"whole split {number(evaluation[name])}" if name in evaluation else ""
+
+
 def best_evaluation(evaluations: list[dict[str, float]]) -> dict[str, float]:
     """The evaluation with the lowest finite loss; empty before the first."""
     finite = [row for row in evaluations if math.isfinite(row.get("val_loss_nats", math.nan))]
     return min(finite, key=lambda row: row["val_loss_nats"], default={})
-
-
-def overtaken(baselines: Mapping[str, float], evaluations: list[dict[str, float]]) -> str:
-    """The hardest baseline that the validation loss went below, and when first: past bigram at 300."""
-    for name, nats in sorted(baselines.items(), key=lambda item: item[1]):
-        for row in evaluations:
-            if row["val_loss_nats"] < nats:
-                return f"past {baseline_title(name)} at {row.get('step', 0):,.0f}"
-    return ""

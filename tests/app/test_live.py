@@ -1,5 +1,6 @@
 """A run on the Train page, through main.py: what each state shows, and what the buttons write into the run's folder."""
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +62,10 @@ def numbers(app):
     return {entry.label: entry.value for entry in app.metric}
 
 
+def notes(app):
+    return {entry.label: entry.delta for entry in app.metric}
+
+
 def charts_in(app):
     return len(app.get("plotly_chart"))
 
@@ -72,6 +77,25 @@ def test_a_finished_run_shows_its_numbers_curves_and_texts(checkpoints):
     assert charts_in(app) == 4
     assert "finished" in text_of(app) and "First Citizen" in text_of(app) and "step 0 ·" in text_of(app)
     assert "Generate text" in labels(app) and not {"Pause", "Resume", "Stop and save"} & set(labels(app))
+
+
+def test_what_a_run_has_overtaken_is_said_above_its_curve(checkpoints):
+    # The evaluations are 3.80 at 0, 2.56 at 100, 2.02 at 200, 1.78 at 300; the bigram stands at 2.4, gzip at 2.05.
+    assert "has overtaken gzip at step 200" in text_of(show(make_run(checkpoints)))
+    early = make_run(checkpoints, steps=100)
+    assert "has overtaken uniform guessing at step 100" in text_of(show(early))
+    early.baselines_path.unlink()
+    assert "has overtaken" not in text_of(show(early))
+
+
+def test_the_whole_split_stands_below_the_estimate_at_the_end(checkpoints):
+    run = make_run(checkpoints)
+    assert {note for label, note in notes(show(run)).items() if "whole" in note} == set()
+    lines = run.metrics_path.read_text().splitlines()
+    last = json.loads(lines[-1]) | {"val_split_loss_nats": 1.79, "val_split_bits_per_byte": 2.5824}
+    run.metrics_path.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n")
+    shown = notes(show(run))
+    assert (shown["Validation loss"], shown["Bits per byte"]) == ("whole split 1.790", "whole split 2.582")
 
 
 def test_names_are_shown_literally(checkpoints):

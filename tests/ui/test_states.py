@@ -3,7 +3,7 @@
 import pytest
 
 from runs.state import RESUMABLE, STORED, RunStatus
-from ui.run_header import best_evaluation, overtaken
+from ui.run_header import best_evaluation
 from ui.states import STATES, remaining_text, share_done, steps_text
 
 
@@ -29,15 +29,6 @@ def test_steps_and_share():
     status = RunStatus(state="running", step=1_240, max_steps=2_000)
     assert steps_text(status) == "1,240 of 2,000 steps" and share_done(status) == 0.62
     assert steps_text(RunStatus(state="queued")) == "no steps yet" and share_done(RunStatus(state="queued")) == 0
-
-
-def test_the_hardest_baseline_passed_is_named_with_its_first_step():
-    evaluations = [
-        {"step": step, "val_loss_nats": loss} for step, loss in ((0, 4.0), (100, 2.2), (200, 1.9), (300, 2.0))
-    ]
-    baselines = {"uniform_nats": 4.2, "ngram_2_nats": 2.5, "ngram_4_nats": 1.95, "gzip_nats": 1.2}
-    assert overtaken(baselines, evaluations) == "past 4-gram at 200"
-    assert overtaken({"gzip_nats": 1.2}, evaluations) == ""
 
 
 def test_a_loss_that_is_no_number_is_not_the_best():
