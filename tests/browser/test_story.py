@@ -77,7 +77,7 @@ def test_from_a_click_to_text(page, server):
     assert run.id in page.url and page.title().startswith(run.read_label().name)
 
     before = page.locator(LINE).first.get_attribute("d")
-    wait_for(lambda: page.locator(LINE).first.get_attribute("d") != before, 20, "a longer curve")
+    wait_for(lambda: page.locator(LINE).first.get_attribute("d") != before, 90, "a longer curve")
     page.reload()
     page.locator(LINE).first.wait_for(state="attached")
     page.get_by_text(run.read_label().name).first.wait_for()
