@@ -37,7 +37,7 @@ class DataConfig(Settings):
     RULES: ClassVar = ((("data_size",), data_size_is_readable),)
 
     text_file: str = setting("training.txt", group="Text", title="Text", typical="training.txt", basic=True)
-    """A text file, or a folder of .txt files."""
+    """A text (.txt, .txt.gz, .jsonl), a folder of such files, or a folder that `python -m text.prepare` made."""
 
     data_size: str = setting(
         "1.0", group="Text", title="Amount of text", typical="1.0; 0.1; 100k; 1m", unit="characters"

@@ -53,9 +53,9 @@ class PreparedFolder:
         made_with = self.manifest["tokenizer"]
         settings = {"data_size": "1.0", "encoding": "utf-8", "val_fraction": self.manifest["val_fraction"]}
         settings["tokenizer_type"] = made_with["type"]
-        if is_active(describe(DataConfig)["vocab_size"], settings):
-            settings["vocab_size"] = made_with["vocab_size"]
-        return settings
+        of_tokenizer = {"vocab_size": made_with["vocab_size"], "bpe_pattern": made_with["pattern"]}
+        fields = describe(DataConfig)
+        return settings | {name: value for name, value in of_tokenizer.items() if is_active(fields[name], settings)}
 
 
 def find_prepared(path: str | Path) -> PreparedFolder | None:

@@ -140,6 +140,7 @@ def write_manifest(
             "type": tokenizer.type,
             "vocab_size": tokenizer.vocab_size,
             "sha256": tokenizer.content_hash(),
+            "pattern": tokenizer.settings().get("pattern"),
         },
         "sha256": {name: hash_file(folder / f"{name}.bin") for name in written.counts},
         **more,

@@ -64,7 +64,7 @@ def text_facts(path: str, stamp: tuple[int, int], encoding: str, data_size: str)
         corpus = read_text(path, encoding, data_size)
     except TextError as error:
         return TextFacts(problem=str(error))
-    return TextFacts(corpus.name, len(corpus.text), corpus.bytes, len(set(corpus.text)), corpus.notes)
+    return TextFacts(corpus.name, corpus.characters, corpus.bytes, len(corpus.alphabet), corpus.notes)
 
 
 def tokenizer_options(data: dict[str, Any]) -> Options:
@@ -136,10 +136,10 @@ def _tokenized(
     from text.tokenizer import train_tokenizer
 
     corpus = read_text(path, encoding, data_size)
-    part = corpus.text[:MOST_CHARACTERS]
+    part = corpus.head(MOST_CHARACTERS)
     tokenizer = train_tokenizer(tokenizer_type, part, vocab_size, val_fraction=share, **dict(options))
     border = split_index(part, share)
-    return tokenizer, tokenizer.encode_array(part[:border]), tokenizer.encode_array(part[border:]), len(corpus.text)
+    return tokenizer, tokenizer.encode_array(part[:border]), tokenizer.encode_array(part[border:]), corpus.characters
 
 
 def _as_token(tokenizer: Any, token: int, position: int) -> dict[str, Any]:
