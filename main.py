@@ -12,6 +12,7 @@ PAGES = (
     ("pages/home.py", "Home", ":material/home:", ""),
     ("pages/train_model.py", "Train", ":material/model_training:", "train"),
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
+    ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
 )
 
 # The icon is a file of ours: Streamlit would fetch a :material/…: one from another site.

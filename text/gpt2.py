@@ -58,6 +58,12 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(tempfile.gettempdir()) / "data-gym-cache"
 
 
+def is_here() -> bool:
+    """Whether the file is on this machine, so that nothing has to be downloaded."""
+    copies = (FILE, hashlib.sha1(URL.encode()).hexdigest())  # a person's, and tiktoken's name for its own
+    return any((cache_folder() / name).is_file() for name in copies)
+
+
 def _file_content() -> bytes:
     by_hand = cache_folder() / FILE  # put there by a person; tiktoken names its own copy by the hash of the address
     if by_hand.is_file():

@@ -188,12 +188,8 @@ class Tokenizer(ABC):
 
     @final
     def token_text(self, token: int) -> str:
-        """One token for the eye: a space as ␣, a line break as ⏎, half a character as \\xe2."""
-        text = self.decode_bytes([token]).decode("utf-8", errors="backslashreplace")
-        return "".join(
-            VISIBLE.get(character) or (character if character.isprintable() else ascii(character)[1:-1])
-            for character in text
-        )
+        """One token for the eye, see `visible`."""
+        return visible(self.decode_bytes([token]))
 
     @final
     def content_hash(self) -> str:
@@ -216,6 +212,14 @@ class Tokenizer(ABC):
 
     def _record(self) -> dict[str, Any]:
         return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **self.settings()}
+
+
+def visible(token: bytes) -> str:
+    """The bytes of a token for the eye: a space as ␣, a line break as ⏎, half a character as \\xe2."""
+    return "".join(
+        VISIBLE.get(character) or (character if character.isprintable() else ascii(character)[1:-1])
+        for character in token.decode("utf-8", errors="backslashreplace")
+    )
 
 
 def tokenizer_class(name: str) -> type[Tokenizer]:

@@ -21,6 +21,7 @@ _CSS = """
 .token { border-radius: 2px; cursor: default; }
 .tinted { box-shadow: inset 0 0 0 1px color-mix(in srgb, var(--st-background-color) 60%, transparent); padding: 1px 0; }
 .quiet { opacity: 0.55; }
+.marked { box-shadow: inset 0 0 0 1.5px var(--st-primary-color); font-weight: 600; }
 .token:hover, .token:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 0; }
 .writing .row:last-child .tokens::after { content: ""; display: inline-block; width: 0.5em;
   height: 1.1em; vertical-align: text-bottom; background: var(--st-primary-color);
@@ -45,11 +46,13 @@ function draw(token) {
   span.textContent = token.text;
   span.className = token.quiet ? 'token quiet' : 'token';
   if (token.id != null && !token.quiet) { span.classList.add('tinted'); span.style.background = tint(token); }
+  if (token.marked) span.classList.add('marked');
   if (token.tooltip) { span.dataset.tooltip = token.tooltip; span.setAttribute('aria-label', token.tooltip); }
   return span;
 }
 
-const signature = (token) => [token.text, token.id, token.tooltip, token.probability, token.quiet].join('\\u0000');
+const KEYS = ['text', 'id', 'tooltip', 'probability', 'quiet', 'marked'];
+const signature = (token) => KEYS.map((key) => token[key]).join('\\u0000');
 
 function fill(box, tokens) {
   const drawn = box.drawn ?? [];
@@ -122,7 +125,8 @@ def show(
 
     Args:
         rows: tokens as `{"text", "id", "tooltip"}`, all but the text optional. A token with an id is tinted, by its id
-            or, where it has a "probability", by how surprising it was; `"quiet": True` draws it pale.
+            or, where it has a "probability", by how surprising it was; `"quiet": True` draws it pale, `"marked": True`
+            with a frame.
         key: names this place on the page, so that the browser keeps what it has drawn there.
         names: what stands before each row.
         label: what a screen reader calls the whole.
