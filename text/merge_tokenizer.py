@@ -12,7 +12,7 @@ faster; `encode_readably` is there to be read, and a test compares the two.
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -21,7 +21,7 @@ import tiktoken
 
 from config.errors import TextError
 from text.hugging_face_json import FILE_NAME, hugging_face_json
-from text.pieces import check_surrogates
+from text.pieces import check_surrogates, cut_at_words
 from text.tokenizer import Tokenizer
 from text.words import PATTERNS, check_pattern, find_words
 
@@ -86,12 +86,14 @@ class MergeTokenizer(Tokenizer):
     @final
     def encode_known(self, text: str) -> np.ndarray:
         """Every text has bytes, so every text can be encoded."""
-        return self._engine.encode_to_numpy(text, disallowed_special=()).astype(self.dtype)
+        check_surrogates(text, "the text")  # tiktoken would put U+FFFD in their place and say nothing
+        ids = (self._engine.encode_ordinary(piece) for piece in cut_at_words(text))
+        return np.fromiter(chain.from_iterable(ids), dtype=self.dtype)  # faster than tiktoken's own way to an array
 
     @final
     def encode_readably(self, text: str) -> list[int]:
         """The ids that `encode` gives, computed in the open."""
-        words = find_words(text, self.pattern)
+        words = chain.from_iterable(find_words(piece, self.pattern) for piece in cut_at_words(text))
         return [self.ranks[token] for word in words for token in encode_word(word.encode(), self.ranks)]
 
     @final
