@@ -5,7 +5,8 @@ tokenizer, so that runs with different ones compare:
 
     bits per byte = nats per token * tokens / ln 2 / UTF-8 bytes of the text that those tokens stand for
 
-Tokens and bytes are those that were scored, counted one by one, not an average of the split.
+Tokens and bytes are those that were scored, counted one by one, not an average of the split. A token that parts two
+documents counts as a token and has no bytes.
 
 While a run trains, an evaluation scores the same few random windows every time: cheap, and steady from one evaluation
 to the next, but an estimate of the loss on the split. After the last step the whole split is scored once, window after
@@ -80,6 +81,8 @@ class Evaluator:
         self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
         self.precision = precision
         self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
+        # What parts two documents is a token to predict, but no byte of the text.
+        self.byte_lengths[list(tokenizer.special_ids.values())] = 0
 
     def score_sample(
         self, model: nn.Module, n_batches: int, should_stop: Callable[[], bool] = lambda: False

@@ -11,7 +11,7 @@ from torch import nn
 from components.model import build_model
 from config.model_config import ModelConfig
 from text.batches import get_batch
-from text.tokenizer import train_tokenizer
+from text.tokenizer import END_OF_TEXT, train_tokenizer
 from training.device import autocast
 from training.evaluate import Evaluator, Score
 
@@ -84,6 +84,16 @@ def test_a_sample_counts_the_bytes_of_the_very_text_it_scored():
     score = scorer.score_sample(Table(2), n_batches=1)
     _, targets = get_batch(tokens, 0, batch_size=1, n_ctx=4, seed=5, stream="val")
     assert score.tokens == 4 and score.text_bytes == sum(1 if token == 0 else 3 for token in targets.flatten().tolist())
+
+
+def test_what_parts_documents_is_paid_for_but_has_no_bytes():
+    tokenizer = train_tokenizer("bpe", TEXT, 270, special_tokens=[END_OF_TEXT])
+    documents = tokenizer.encode_array(f"one{END_OF_TEXT}two{END_OF_TEXT}", special="token")
+    assert list(documents).count(tokenizer.end_of_text) == 2
+    model = Table(tokenizer.vocab_size)
+    score = evaluator(documents, tokenizer, n_ctx=2).score_split(model, limit_seconds=60)
+    assert score.tokens == len(documents) - 1 and score.nats == pytest.approx(paid(model, documents), rel=1e-6)
+    assert score.text_bytes == len("onetwo") - len(tokenizer.token_bytes[documents[0]])
 
 
 def test_a_sample_is_repeatable_and_leaves_model_and_global_randomness_alone():
