@@ -10,8 +10,8 @@ so they compare with the loss of a model on the same tokens:
     gzip_nats, xz_nats              (C(train + validation) - C(train)) * 8 ln 2 / tokens, C the size in bytes of what
                                     `gzip -9` or `xz -9` makes of the text
 
-A large corpus is sampled: blocks at even distances, so that time (half a minute) and memory (0.6 GB) stay bounded.
-`baselines.json` says how much was read. More training text would make all of them a little better.
+A large corpus is sampled: blocks at even distances, so that time (half a minute of one core) and memory (0.6 GB) stay
+bounded. `baselines.json` says how much was read. More training text would make all of them a little better.
 """
 
 import argparse

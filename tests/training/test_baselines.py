@@ -103,6 +103,17 @@ def test_the_end_waits_only_so_long(make_run, endless, monkeypatch):
     assert gone(endless[0])
 
 
+def test_what_is_ready_at_the_end_is_not_waited_for(make_run):
+    run, said = make_run(), []
+    run_worker(run)
+    ladder = BaselineLadder(run, said.append)
+    ladder.process = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit('broken')"], stderr=subprocess.PIPE)
+    while psutil.Process(ladder.process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    ladder.wait(lambda: False)
+    assert said == ["the baselines could not be computed: broken"]
+
+
 def test_a_stop_while_training_does_not_wait(make_run, endless, monkeypatch):
     run = make_run(training={"baselines": True, "max_steps": 1_000})
     original = trainer_module.Trainer.update
