@@ -15,6 +15,7 @@ from runs.state import RunStatus, read_status
 from ui import charts, run_details, run_header, samples
 from ui.charts import View
 from ui.curves import RunReader, read_run
+from ui.settle import settle
 
 REFRESH_SECONDS = 1.0
 
@@ -30,7 +31,7 @@ def live_view(run: RunFolder) -> None:
 
 
 def _draw_live(run: RunFolder, drawn_live: bool) -> None:
-    run_header.follow_click()
+    settle()
     status = read_status(run)
     if drawn_live != status.live:
         st.rerun()  # once: only a full run starts the timer (after Resume) or ends it (the last state stays)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,7 +18,7 @@ from ui.states import STATES, remaining_text, share_done, steps_text
 from ui.words import count, literal, number
 
 NUMBER_HEIGHT = 88  # also while there is nothing below the number yet: the charts must not jump
-LEAVING = "run_to_generate_from"  # session key
+GENERATE = "pages/generate_text.py"
 PROBLEM = "run_problem"  # session key: why the last click on a button here did nothing
 
 
@@ -66,10 +65,9 @@ def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
     if status.resumable:
         _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
     if status.last_checkpoint:
-        kind: Literal["primary", "secondary"] = "primary" if status.state == "finished" else "secondary"
-        st.button(
-            "Generate text", icon=":material/edit_note:", key="run_generate", type=kind, on_click=_leave, args=(run,)
-        )
+        # A link, which the browser follows by itself: a button's click could meet the end of the run and its timer.
+        with st.container(key="run_generate", width="content"):
+            st.page_link(GENERATE, label="Generate text", icon=":material/edit_note:", query_params={"run": run.id})
 
 
 def _button(
@@ -79,17 +77,6 @@ def _button(
         label, icon=icon, key=f"run_{label.split()[0].rstrip('…').lower()}", on_click=_act, args=(action,),
         type="primary" if primary else "secondary", disabled=disabled,
     )  # fmt: skip
-
-
-def _leave(run: RunFolder) -> None:
-    """Note that the person wants to go: the state may change in the same moment, and a rerun would forget the click."""
-    st.session_state[LEAVING] = run.id
-
-
-def follow_click() -> None:
-    """Go to Generate when its button was clicked. Call it before anything else of the page."""
-    if run_id := st.session_state.pop(LEAVING, None):
-        st.switch_page("pages/generate_text.py", query_params={"run": run_id})
 
 
 def _act(action: Callable[[], object]) -> None:

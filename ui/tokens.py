@@ -97,6 +97,7 @@ export default function ({ data, parentElement }) {
   page.className = data.framed ? 'page framed' : 'page';
   page.setAttribute('aria-label', data.label);
   page.style.height = data.height ? `${data.height}px` : 'auto';
+  page.style.maxHeight = data.maxHeight ? `${data.maxHeight}px` : '';
   const shape = JSON.stringify([data.names, data.rows.length]);
   if (page.shape !== shape) {
     page.replaceChildren(...data.rows.map((_, index) => makeRow(data.names[index] ?? '')));
@@ -119,6 +120,7 @@ def show(
     label: str = "Tokens",
     framed: bool = False,
     height: int | None = None,
+    max_height: int | None = None,
     writing: bool = False,
 ) -> None:
     """Draw rows of tokens.
@@ -132,6 +134,7 @@ def show(
         label: what a screen reader calls the whole.
         framed: with padding and background, like a block of code.
         height: in pixels; longer text scrolls. Unset: as high as the text.
+        max_height: in pixels; as high as the text, and scrolls above that.
         writing: whether text is still coming: shows a cursor and keeps the end in view.
     """
     _component(
@@ -142,6 +145,7 @@ def show(
             "label": label,
             "framed": framed,
             "height": height,
+            "maxHeight": max_height,
             "writing": writing,
         },
     )

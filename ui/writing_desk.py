@@ -10,6 +10,7 @@ from runs.checkpoints import CheckpointInfo
 from runs.folder import RunFolder
 from ui import engines, tokens
 from ui.sampler_form import SamplerSettings, describe
+from ui.settle import settle
 from ui.words import literal, number
 from ui.writing import Piece, Progress, Writing
 
@@ -103,6 +104,7 @@ def _write(run: RunFolder, checkpoint: CheckpointInfo, settings: SamplerSettings
 
 
 def _draw_text(was_active: bool) -> None:
+    settle()
     sheet: Sheet | None = st.session_state.get(SHEET)
     progress = sheet.writing.look() if sheet else None
     if was_active and not (progress and progress.active):

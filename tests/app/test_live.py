@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from runs import control, folder
 from runs.lock import RunLock
 from runs.state import StateWriter
-from tests.app.fake_runs import add_checkpoint, make_run, write_state
+from tests.app.fake_runs import make_run, write_state
 from ui.run_details import read_tail
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_a_finished_run_shows_its_numbers_curves_and_texts(checkpoints):
     assert numbers(app)["Validation loss"] == "1.781" and numbers(app)["Tokens per second"].replace(",", "").isdigit()
     assert charts_in(app) == 4
     assert "finished" in text_of(app) and "First Citizen" in text_of(app) and "step 0 ·" in text_of(app)
-    assert "Generate text" in labels(app) and not {"Pause", "Resume", "Stop and save"} & set(labels(app))
+    assert not {"Pause", "Resume", "Stop and save"} & set(labels(app))
 
 
 def test_what_a_run_has_overtaken_is_said_above_its_curve(checkpoints):
@@ -188,13 +188,11 @@ def test_the_saved_configuration_is_shown_not_the_form(checkpoints):
     assert width == "32"
 
 
-def test_generate_text_leads_there_with_this_run(checkpoints):
+def test_a_run_with_a_checkpoint_links_to_generate(checkpoints):
     run = make_run(checkpoints, last_checkpoint="step_00000300")
-    add_checkpoint(run)
-    add_checkpoint(make_run(checkpoints))
-    app = button(show(run), "Generate text").click().run()
-    assert not app.exception
-    assert app.title[0].value == "Generate text" and app.query_params["run"] == run.id
+    (link,) = [entry.proto for entry in show(run).get("page_link") if entry.proto.label == "Generate text"]
+    assert f"run={run.id}" in link.query_string
+    assert not show(make_run(checkpoints)).get("page_link")
 
 
 def test_how_to_look_is_kept_for_the_session(checkpoints):

@@ -83,9 +83,9 @@ def test_from_a_click_to_text(page, server):
     page.get_by_text(run.read_label().name).first.wait_for()
 
     page.get_by_role("button", name="Stop and save").click()
-    page.get_by_role("button", name="Generate text").wait_for()
+    page.get_by_role("link", name="Generate text").wait_for()
     wait_for(lambda: read_status(run).terminal, 60, "the end of the run")
-    page.get_by_role("button", name="Generate text").click()
+    page.get_by_role("link", name="Generate text").click()
     page.get_by_label("Prompt").fill("First Citizen")
     page.get_by_label("Prompt").press("Control+Enter")
     page.get_by_text("13 tokens").wait_for()
@@ -95,7 +95,7 @@ def test_from_a_click_to_text(page, server):
     assert text.startswith("First Citizen") and len(text) > 250
     page.get_by_role("link", name="Home").click()
     wait_idle(page)
-    page.get_by_role("link", name="Generate").click()
+    page.get_by_role("link", name="Generate", exact=False).first.click()
     page.get_by_text("300 tokens").wait_for()
     assert page.locator(".st-key-text_view .tokens").inner_text() == text
 
@@ -132,6 +132,6 @@ def test_two_tabs_see_the_same_run(page, server, trained):
     other.goto(page.url)
     other.locator(LINE).first.wait_for(state="attached")
     other.get_by_role("button", name="Stop and save").click()
-    page.get_by_role("button", name="Generate text").wait_for()
+    page.get_by_role("link", name="Generate text").wait_for()
     wait_for(lambda: read_status(trained).state == "stopped", 60, "the stop")
     page.locator(".st-key-run_title").get_by_text("stopped").first.wait_for()
