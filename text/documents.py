@@ -8,56 +8,26 @@ left out and every other ends in a line break, which is added where it is missin
     .jsonl  .jsonl.gz   one document per line: {"text": "..."}, the field can be chosen
     a folder            all such files in it, in the order of their names
 
-Only one line of a .jsonl file must fit in memory, so its length is limited (`MAX_LINE_BYTES`).
+Only one line of a .jsonl file must fit in memory, so its length is limited (`text.streams.MAX_LINE_BYTES`).
 """
 
-import codecs
 import gzip
-import io
-import json
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from config.errors import TextError
 from text.blocks import Block, Part, collect
-from text.pieces import check_surrogates
+from text.streams import Changes, read_json_lines, read_text_stream
 
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 ENCODINGS = ("utf-8", "latin-1")
-READ_BYTES = 1_000_000
-MAX_LINE_BYTES = 100 * 1024 * 1024
 
 Report = Callable[[int, int], None]
 """Called with (bytes read, bytes in all) of the files as they lie on disk."""
-
-
-@dataclass
-class Changes:
-    """What reading changed, by file."""
-
-    names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    empty_documents: int = 0
-
-    def note(self, sentence: str, name: str) -> None:
-        """Remember that `sentence`, which has a place for the name, is true of a file."""
-        if name not in self.names[sentence]:
-            self.names[sentence].append(name)
-
-    def sentences(self) -> list[str]:
-        """What to tell a person."""
-        found = []
-        for sentence, names in self.names.items():
-            more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
-            found.append(sentence.format(names[0] + more))
-        if self.empty_documents:
-            were = "document was" if self.empty_documents == 1 else "documents were"
-            found.append(f"{self.empty_documents:,} empty {were} left out.")
-        return found
 
 
 @dataclass(frozen=True)
@@ -135,55 +105,6 @@ class Documents:
                     changes.empty_documents += 1
 
 
-def read_text_stream(stream: BinaryIO, name: str, encoding: str, changes: Changes) -> Iterator[str]:
-    """The characters of a file, as they come.
-
-    Raises:
-        TextError: UTF-16, binary, or not in `encoding`; the byte is named.
-    """
-    decoder = codecs.getincrementaldecoder(encoding)()
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    position = 0
-    while content := stream.read(READ_BYTES):
-        start = _skip_mark(content, name, encoding, changes) if position == 0 else 0
-        if (zero := content.find(b"\0")) >= 0:
-            place = position + zero + 1
-            raise TextError(f"{name} is not a text file: byte {place:,} is zero, which only binary files have")
-        if text := newlines.decode(_decode(decoder, content[start:], name, encoding, position + start)):
-            yield text
-        position += len(content)
-    if text := newlines.decode(_decode(decoder, b"", name, encoding, position), final=True):
-        yield text
-    if newlines.newlines not in (None, "\n"):
-        changes.note("The line ends of {} (CRLF or CR) were turned into LF.", name)
-
-
-def read_json_lines(stream: BinaryIO, name: str, field: str, changes: Changes) -> Iterator[Part]:
-    """One document per line of a .jsonl file: the text in `field`.
-
-    Raises:
-        TextError: a line is too long, not UTF-8, not JSON, or has no text in `field`; the line is named.
-    """
-    number = 0
-    while line := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        where = f"line {number:,} of {name}"
-        if len(line) > MAX_LINE_BYTES:
-            raise TextError(f"{where} is longer than {MAX_LINE_BYTES:,} bytes: cut this document into several")
-        if number == 1:
-            line = line[_skip_mark(line, name, "utf-8", changes) :]
-        if not line.strip():
-            continue
-        text = _text_of_line(line, where, field)
-        if "\r" in text:
-            text = text.replace("\r\n", "\n").replace("\r", "\n")
-            changes.note("The line ends of {} (CRLF or CR) were turned into LF.", name)
-        if text.strip():
-            yield text, True
-        else:
-            changes.empty_documents += 1
-
-
 def split_documents(texts: Iterable[str], separator: str) -> Iterator[Part]:
     """Part a stream of text at every `separator`; the line breaks after one belong to it. "" parts nothing."""
     begins, rest = True, ""
@@ -217,50 +138,6 @@ def _end_lines(parts: Iterable[Part]) -> Iterator[Part]:
         last = text[-1]
     if last != "\n":
         yield "\n", False
-
-
-def _skip_mark(content: bytes, name: str, encoding: str, changes: Changes) -> int:
-    """How many bytes the byte order mark at the start of a file has."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and encoding == "utf-8":
-        raise TextError(f"{name} is UTF-16 (Windows calls it Unicode): save it as UTF-8")
-    if not content.startswith(codecs.BOM_UTF8):
-        return 0
-    changes.note("The byte order mark at the start of {} was removed.", name)
-    return len(codecs.BOM_UTF8)
-
-
-def _decode(decoder: codecs.IncrementalDecoder, content: bytes, name: str, encoding: str, position: int) -> str:
-    """The next characters; `position` says how many bytes of the file stand before `content`."""
-    held = len(decoder.getstate()[0])  # the first bytes of a character whose last ones come now
-    try:
-        return decoder.decode(content, final=not content)
-    except UnicodeDecodeError as error:
-        place, byte = position - held + error.start + 1, error.object[error.start]
-        raise TextError(
-            f"{name} is not {encoding.upper()}: byte {place:,} is 0x{byte:02x}; save it as UTF-8, or read it with "
-            "--encoding latin-1 (every file can be read so; accents may come out wrong)"
-        ) from None
-
-
-def _text_of_line(line: bytes, where: str, field: str) -> str:
-    try:
-        record = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise TextError(f"{where} is not UTF-8: its byte {error.start + 1:,} is 0x{line[error.start]:02x}") from None
-    except (ValueError, RecursionError) as error:
-        raise TextError(f"{where} is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise TextError(f"{where} is not a JSON object such as {{{json.dumps(field)}: ...}}")
-    if field not in record:
-        there = ", ".join(repr(name[:40]) for name in list(record)[:8]) or "no field at all"
-        raise TextError(f"{where} has no field {field!r}, it has {there}: choose the one with the text by --field")
-    text = record[field]
-    if not isinstance(text, str):
-        raise TextError(f"{where} has no text in its field {field!r}, but {json.dumps(text)[:40]}")
-    if (zero := text.find("\0")) >= 0:
-        raise TextError(f"character {zero + 1:,} of {where} is zero, which no text has; remove it")
-    check_surrogates(text, where)
-    return text
 
 
 @contextmanager

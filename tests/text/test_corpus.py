@@ -154,7 +154,7 @@ def streamed(tmp_path: Path, story: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A file that is too long to be kept in memory."""
     monkeypatch.setattr("text.survey.KEPT_CHARACTERS", 1_000)
     monkeypatch.setattr("text.blocks.BLOCK_CHARACTERS", 700)
-    monkeypatch.setattr("text.documents.READ_BYTES", 600)
+    monkeypatch.setattr("text.streams.READ_BYTES", 600)
     (tmp_path / "long.txt").write_text(story + "naïve 🙂\n")
     return tmp_path / "long.txt"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import TextError
-from text import documents
+from text import streams
 from text.corpus import Corpus, read_text
 
 LINES = [{"text": "One.\n", "id": 1}, {"text": ""}, {"text": "Zwei ü"}, {"text": " \n"}, {"text": "Three\r\nthree"}]
@@ -35,7 +35,7 @@ def write_lines(path: Path, lines: list[dict] = LINES) -> Path:
 
 @pytest.fixture(params=[1, 2, 3, 7, 1_000_000])
 def read_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(documents, "READ_BYTES", request.param)
+    monkeypatch.setattr(streams, "READ_BYTES", request.param)
     return request.param
 
 
@@ -97,7 +97,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: bytes, message: str) -> No
 
 
 def test_a_line_too_long_for_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MAX_LINE_BYTES", 50)
+    monkeypatch.setattr(streams, "MAX_LINE_BYTES", 50)
     write_lines(tmp_path / "a.jsonl", [{"text": "x"}, {"text": "y" * 50}])
     with pytest.raises(TextError, match=r"line 2 of .* is longer than 50 bytes"):
         read_text(tmp_path / "a.jsonl")
@@ -154,7 +154,7 @@ def test_one_document_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_report_counts_the_bytes_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "READ_BYTES", 100)
+    monkeypatch.setattr(streams, "READ_BYTES", 100)
     (tmp_path / "a.txt").write_text("x" * 1000)
     (tmp_path / "b.txt").write_text("y" * 500)
     told: list[tuple[int, int]] = []

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from config.errors import TextError
-from text import download as download_module
+from text import http_file
 from text.download import CORPORA, MIRROR_VARIABLE, PublicCorpus, download, main
 
 CONTENT = random.Random(4).randbytes(3_000_000)
@@ -75,7 +75,7 @@ def make_handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download_module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(http_file, "PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     state = Server()
     http = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(state))
