@@ -95,3 +95,28 @@ def test_a_hostile_run_config_is_refused_in_one_go():
         RunConfig.from_dict([])
     with pytest.raises(ConfigError, match="format"):
         RunConfig.from_dict({"format": 99})
+
+
+def test_how_a_tokenizer_learns_is_shown_with_it_alone():
+    fields = describe(DataConfig)
+    for name, kind in (("bpe_pattern", "bpe"), ("sentencepiece_model", "sentencepiece")):
+        kinds = fields["tokenizer_type"].choices
+        assert [choice for choice in kinds if is_active(fields[name], {"tokenizer_type": choice})] == [kind]
+    assert DataConfig(sentencepiece_model="unigram", bpe_pattern="gpt4").tokenizer_options == {
+        "sentencepiece_model": "unigram",
+        "bpe_pattern": "gpt4",
+    }
+    assert [problem.field for problem in find_problems(DataConfig, {"bpe_pattern": "gpt3"})] == ["bpe_pattern"]
+
+
+def test_the_choices_are_those_that_the_text_folder_has():
+    """config/ cannot import text/, so the names stand in both."""
+    from text.sentence_piece import MODEL_TYPES
+    from text.tokenizer import CLASSES
+    from text.words import PATTERNS
+
+    fields = describe(DataConfig)
+    assert fields["tokenizer_type"].choices == tuple(CLASSES)
+    assert fields["bpe_pattern"].choices == tuple(PATTERNS)
+    assert fields["sentencepiece_model"].choices == MODEL_TYPES
+    assert DataConfig(tokenizer_type="byte").expected_vocabulary == 256

@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,48 @@ def test_random_unicode_comes_back(tokenizer: Tokenizer, all_of_unicode: list[st
         else:
             assert tokenizer.unknown_characters(text) == []
             assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+BAD_TEXTS = {
+    "zero bytes": "a\0b\0\0",
+    "emoji of several characters": "👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 👍🏽 🇩🇪",
+    "combining marks": "e\u0301 n\u0303\u0323\u0331 Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L G",
+    "line ends of Windows": "one\r\ntwo\r\n\r\nthree\r",
+    "an empty document in the middle": f"one{END_OF_TEXT}{END_OF_TEXT}two",
+    "a special token inside": f"she said {END_OF_TEXT} and left",
+    "a byte order mark": "\ufeffhello",
+    "nothing but white space": " \t\n\v\f\r\x1c\x85\u2028\u3000",
+    "right to left": "שלום \u202eabc\u202c مرحبا",
+    "the last characters": "\ufffd\uffff\U0010ffff",
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEXTS)
+def test_unusual_text_comes_back(tokenizer: Tokenizer, name: str) -> None:
+    text = BAD_TEXTS[name]
+    learned = CharacterTokenizer.train(text) if tokenizer.type == "character" else tokenizer
+    for special in ("text", "token"):
+        assert learned.decode(learned.encode(text, special=special)) == text
+    trained = BytePairTokenizer.train(text * 3, 256 + len(set(text.encode())) // 4)
+    assert trained.decode(trained.encode(text)) == text
+
+
+def test_one_long_line(tokenizer: Tokenizer, story: str) -> None:
+    text = story.replace("\n", " ") * 80
+    assert len(text) > 1_000_000
+    counts = [(characters, len(ids)) for characters, ids in tokenizer.encode_in_pieces(text)]
+    assert sum(characters for characters, _ in counts) == len(text)
+    assert sum(count for _, count in counts) == len(tokenizer.encode_array(text))
+
+
+@pytest.mark.slow
+def test_one_line_of_100_megabytes(tokenizer: Tokenizer, story: str) -> None:
+    """Its time grows with its length and not faster (28 s for the slowest when measured alone)."""
+    line = story.replace("\n", " ")
+    text = line * (100_000_000 // len(line) + 1)
+    start = time.process_time()
+    assert sum(characters for characters, _ in tokenizer.encode_in_pieces(text)) == len(text)
+    assert time.process_time() - start < 150
 
 
 def test_no_text_gives_no_tokens(tokenizer: Tokenizer) -> None:
@@ -195,6 +238,20 @@ class TestCharacter:
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+class TestByte:
+    def test_the_ids_are_the_bytes(self) -> None:
+        tokenizer = ByteTokenizer()
+        assert tokenizer.vocab_size == 256
+        assert tokenizer.encode("né\n") == [110, 195, 169, 10]
+        assert tokenizer.decode(range(256)) == bytes(range(256)).decode("utf-8", errors="replace")
+
+    def test_as_many_tokens_as_characters_for_english(self, story: str) -> None:
+        assert len(ByteTokenizer().encode(story)) == len(CharacterTokenizer.train(story).encode(story)) == len(story)
+
+    def test_training_takes_no_notice_of_the_text(self) -> None:
+        assert train_tokenizer("byte", "", 5_000).content_hash() == ByteTokenizer().content_hash()
+
+
 class TestTraining:
     def test_trained_tokenizers_do_not_see_the_validation_split(self, story: str) -> None:
         text = story + "zyzzyva " * (len(story) // 100) + "\n"
@@ -205,6 +262,19 @@ class TestTraining:
     def test_the_character_tokenizer_knows_the_whole_text(self, story: str) -> None:
         corpus = make_corpus(story + "Ω", "story")
         assert train_tokenizer("character", corpus, 0).unknown_characters("Ω") == []
+
+    def test_how_it_learns_can_be_chosen(self, story: str) -> None:
+        text = story + "(word) 12345\n" * 9
+        for name, option, choices in (
+            ("bpe", "bpe_pattern", ("gpt2", "gpt4")),
+            ("sentencepiece", "sentencepiece_model", ("bpe", "unigram")),
+        ):
+            default, other = (train_tokenizer(name, text, 400, **{option: choice}) for choice in choices)
+            assert train_tokenizer(name, text, 400).content_hash() == default.content_hash()
+            assert other.content_hash() != default.content_hash()
+        assert train_tokenizer("bpe", text, 300, special_tokens=[END_OF_TEXT]).end_of_text == 299
+        with pytest.raises(TextError, match="no sentencepiece model 'word'; there are bpe, unigram"):
+            train_tokenizer("sentencepiece", text, 400, sentencepiece_model="word")
 
     def test_an_unknown_type_is_named(self) -> None:
         with pytest.raises(TextError, match="no tokenizer 'wordpiece'; choose one of character, byte, bpe"):
@@ -259,6 +329,15 @@ class TestLoading:
                 "does not fit its place",
             ),
             ({"type": "bpe", "merges": [], "special_tokens": [], "pattern": "(a+)+"}, "no pattern"),
+            (
+                {"type": "bpe", "merges": ["a b"], "special_tokens": [], "pattern": "gpt2", "merge_counts": ["9"]},
+                "merge counts are not a list of whole numbers",
+            ),
+            (
+                {"type": "bpe", "merges": ["a b"], "special_tokens": [], "pattern": "gpt2", "merge_counts": [9, 9]},
+                "2 counts do not belong to 1 merges",
+            ),
+            ({"type": "byte"}, "has 256 tokens, not 3"),
             ({"type": "sentencepiece", "model_sha256": "0"}, r"sentencepiece\.model is missing"),
         ],
     )
