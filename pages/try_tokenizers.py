@@ -22,6 +22,6 @@ with right:
     for tab, draw in zip(tabs, VIEWS.values(), strict=True):
         with tab:
             if not desk.text:
-                st.text("There is no text yet. Type or paste one on the left.")
+                st.text("There is no text yet. Type or paste one.")
             elif tab.open:
                 draw(desk)

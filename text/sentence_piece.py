@@ -52,12 +52,13 @@ class SentencePieceTokenizer(Tokenizer):
         self.model = model
 
     @classmethod
-    def train(cls, text: str, vocab_size: int, model_type: str = "bpe") -> Self:
+    def train(cls, text: str, vocab_size: int, model_type: str = "bpe", *, exact: bool = True) -> Self:
         """Learn `vocab_size` pieces, the 256 byte tokens and `<unk>` among them.
 
         Args:
             model_type: "bpe" merges what stands together most often; "unigram" (Kudo 2018, arXiv:1804.10959) starts
                 with too many pieces and drops those that the text misses least.
+            exact: Whether a text that gives fewer pieces is refused; otherwise the vocabulary is smaller.
 
         Raises:
             TextError: the text does not allow this vocabulary size, or has a character that is refused.
@@ -77,6 +78,7 @@ class SentencePieceTokenizer(Tokenizer):
                 model_writer=model,
                 model_type=model_type,
                 vocab_size=vocab_size,
+                hard_vocab_limit=exact,
                 character_coverage=CHARACTER_COVERAGE,
                 byte_fallback=True,
                 normalization_rule_name="identity",

@@ -177,10 +177,13 @@ def _whole_characters(data: bytes, start: int, end: int) -> str:
 def _tokenizer(kind: str, source: Source, vocab_size: int) -> Any:
     from config.errors import TextError
     from text.byte_pair import BytePairTokenizer
-    from text.tokenizer import train_tokenizer
+    from text.sentence_piece import SentencePieceTokenizer
+    from text.tokenizer import tokenizer_class
 
+    if kind == "sentencepiece":
+        return SentencePieceTokenizer.train(_text_of(source), vocab_size, exact=False)
     if kind != "bpe":
-        return train_tokenizer(kind, _text_of(source), vocab_size, val_fraction=0)
+        return tokenizer_class(kind).train(_text_of(source) if kind == "character" else "", vocab_size)
     learned = learn(source)
     if learned.problem:
         raise TextError(learned.problem)

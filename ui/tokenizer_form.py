@@ -41,15 +41,16 @@ def draw() -> Desk:
     st.session_state.setdefault("tokenizer-text", EXAMPLE)
     st.session_state.setdefault("tokenizer-vocab", FIRST_SIZE)
     typed = st.text_area(
-        "Text", key="tokenizer-text", height=312, persist_state="session", placeholder="Type or paste a text.",
+        "Text", key="tokenizer-text", height=240, persist_state="session", placeholder="Type or paste a text.",
         help="Any text: prose, code, another script. Ctrl+Enter applies it. Typical: a few lines.",
     )  # fmt: skip
     text = (typed or "")[:MOST_CHARACTERS]
     show_facts(describe(typed or ""))
     from_own = st.segmented_control(
-        "bpe and sentencepiece learn from", (SAMPLE, OWN), default=SAMPLE, required=True, key="tokenizer-source",
+        "Tokenizers learn from", (SAMPLE, OWN), default=SAMPLE, required=True, key="tokenizer-source",
         persist_state="session",
-        help="What stands together often in this text becomes a token. Typical: training.txt, 1 MB of little plays.",
+        help="For bpe and sentencepiece, what stands together often in it becomes a token; character takes its "
+        "characters. Typical: training.txt, 1 MB of little plays.",
     ) == OWN  # fmt: skip
     asked = st.number_input(
         "Vocabulary size", value=None, step=64, key="tokenizer-vocab", persist_state="session", placeholder="512",
@@ -83,13 +84,14 @@ def describe(typed: str) -> list[str]:
 
 def size_problem(asked: int | float | None) -> str:
     """Why a vocabulary cannot have this size, or nothing."""
+    reason = ""
     if asked is None:
-        return f"Give a vocabulary size; until then it is {FIRST_SIZE}."
-    if asked < BYTES:
-        return f"A vocabulary of {asked:,} has no room for the {BYTES} bytes that come first: use {BYTES} or more."
-    if asked > LARGEST_VOCABULARY:
-        return f"This page stops at a vocabulary of {LARGEST_VOCABULARY:,}: use that or less than {asked:,}."
-    return ""
+        reason = "Give a vocabulary size."
+    elif asked < BYTES:
+        reason = f"A vocabulary of {asked:,} has no room for the {BYTES} bytes that come first: use {BYTES} or more."
+    elif asked > LARGEST_VOCABULARY:
+        reason = f"This page stops at a vocabulary of {LARGEST_VOCABULARY:,}: use that or less."
+    return f"{reason} Until then, {FIRST_SIZE} is shown." if reason else ""
 
 
 def show_facts(lines: list[str]) -> None:

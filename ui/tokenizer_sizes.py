@@ -60,6 +60,7 @@ def figure(
         "type": "scatter", "mode": "lines+markers", "x": list(sizes), "y": list(lengths), "name": "tokens",
         "customdata": hover, "line": {"color": color, "width": 2},
         "marker": {
+            "opacity": 1,
             "size": [12 if size == chosen else 7 for size in sizes],
             "color": [ink if size == chosen else color for size in sizes],
         },
@@ -67,17 +68,18 @@ def figure(
         "cliponaxis": False,
     }  # fmt: skip
     title = f"Length of your text, by vocabulary size <span style='font-weight:400'>(bpe from {source})</span>"
-    ticks = [size for size in sizes if size in SIZES] if sizes[-1] >= FEW else None
+    ticks = [size for size in sizes if size in SIZES and size * 1.2 < sizes[-1]] + [sizes[-1]]
+    log = sizes[-1] >= FEW
     xaxis: dict[str, Any] = {
         "title": {"text": "vocabulary size (different tokens)"},
-        "type": "log" if ticks else "linear",
+        "type": "log" if log else "linear",
     }
-    if ticks:
+    if log:
         xaxis |= {"tickvals": ticks, "ticktext": [f"{size:,}" for size in ticks]}
     at = sizes.index(chosen)
     name = {
-        "x": math.log10(chosen) if ticks else chosen, "y": lengths[at], "text": f"chosen: {chosen:,}", "ax": 0,
-        "ay": -24, "showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": ink, "font": {"size": 12},
+        "x": math.log10(chosen) if log else chosen, "y": lengths[at], "text": f"{chosen:,}: {lengths[at]:,} tokens",
+        "ax": 0, "ay": -24, "showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": ink, "font": {"size": 12},
     }  # fmt: skip
     layout = {
         "title": {"text": title, "font": {"size": 14}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},

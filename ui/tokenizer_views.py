@@ -10,7 +10,6 @@ from ui import form, tokens
 from ui import tokenizer_engine as engine
 from ui.tokenizer_engine import Cut
 from ui.tokenizer_form import Desk, show_facts
-from ui.words import number
 
 KINDS = {
     "character": "one token for each character; it knows only those of the text it was made for",
@@ -20,7 +19,8 @@ KINDS = {
     "gpt2": "GPT-2's own 50,257 byte pairs, learned from web pages",
 }
 MOST_DRAWN, MOST_DRAWN_BESIDE = 2_000, 400
-TALL, SMALL = 416, 208
+MOST_IDS = 200
+TALL, SMALL = 416, 320
 
 
 def cut(kind: str, desk: Desk, most_drawn: int) -> Cut:
@@ -43,15 +43,15 @@ def draw_one(desk: Desk) -> None:
         return
     numbers = {
         "Tokens": f"{found.count:,}",
-        "Characters per token": number(found.characters_per_token, 3),
+        "Characters per token": f"{found.characters_per_token:.2f}",
         "Vocabulary": f"{found.vocab_size:,}",
     }
     for place, (label, value) in zip(st.columns(3), numbers.items(), strict=True):
         place.metric(label, value)
-    tokens.show(
-        [found.drawn], key="cut-one", label=f"The text in {kind} tokens", framed=True, height=_height(found, TALL)
-    )
+    tokens.show([found.drawn], key="cut-one", label=f"The text in {kind} tokens", framed=True, max_height=TALL)
     show_facts([*notes(found), "Point at a token: its id, its bytes. The same token always has the same colour."])
+    st.markdown("**What the model gets**", help="The ids alone, in this order; it never sees a letter.")
+    st.code(ids(found), language=None, wrap_lines=True)
 
 
 def draw_beside(desk: Desk) -> None:
@@ -66,10 +66,8 @@ def draw_beside(desk: Desk) -> None:
             if found.problem:
                 show_reason(kind, found.problem)
                 continue
-            tokens.show(
-                [found.drawn], key=f"cut-{kind}", label=f"The text in {kind} tokens", framed=True,
-                height=_height(found, SMALL),
-            )  # fmt: skip
+            label = f"The text in {kind} tokens"
+            tokens.show([found.drawn], key=f"cut-{kind}", label=label, framed=True, max_height=SMALL)
             show_facts(notes(found))
 
 
@@ -83,12 +81,18 @@ def table(cuts: Mapping[str, Cut]) -> str:
         rows.append(
             f'<tr><td>{kind}</td><td class="amount">{found.count:,}</td>'
             f'<td class="bar"><div style="width:{100 * found.count / most:.1f}%"></div></td>'
-            f'<td class="amount">{number(found.characters_per_token, 3)}</td>'
+            f'<td class="amount">{found.characters_per_token:.2f}</td>'
             f'<td class="amount">{found.vocab_size:,}</td></tr>'
         )
     head = '<th>tokenizer</th><th class="amount">tokens</th><th class="bar"></th>'
     head += '<th class="amount">characters per token</th><th class="amount">vocabulary</th>'
     return f'<table class="numbers"><tr>{head}</tr>{"".join(rows)}</table>'
+
+
+def ids(found: Cut) -> str:
+    """The first token ids, as numbers and nothing else."""
+    numbers = [str(token["id"]) for token in found.drawn if "id" in token][:MOST_IDS]
+    return " ".join([*numbers, "…"] if len(numbers) < found.count else numbers)
 
 
 def notes(found: Cut) -> list[str]:
@@ -108,9 +112,3 @@ def show_reason(kind: str, problem: str) -> None:
         st.html(f'<p class="fact">{html.escape(problem)}</p>')
     else:
         form.show_problem(problem)
-
-
-def _height(found: Cut, most: int) -> int | None:
-    """As high as the text, until it would push everything else away."""
-    lines = sum(1 + len(line) // 40 for line in "".join(token["text"] for token in found.drawn).split("\n"))
-    return most if lines * 22 + 32 > most else None
