@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from text.blocks import Block
 from text.corpus import Corpus, make_corpus, read_text
 from text.prepare import main, prepare
 from text.prepared import PreparedFolder, find_prepared
+from text.progress_bar import byte_bar
 from text.token_file import open_tokens, prepare_tokens
 from text.token_writer import encode_here, encode_in_processes
 from text.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
@@ -383,10 +385,20 @@ def test_the_command_line(tmp_path: Path, story: str, capfd: pytest.CaptureFixtu
     assert out == f"{tmp_path / 'out'}\n"
     assert "(documents: 4); bpe vocabulary of 300" in err
     assert f"python train.py --text_file {tmp_path / 'out'}" in err
-    assert "MB/s" in err
     assert f"{len(story) / 1000:.1f} kB" in err
     assert main([*flags, "--processes", "1", "--out", str(tmp_path / "out")]) == 0
     assert "holds these tokens already" in capfd.readouterr().err
+
+
+def test_the_bar_shows_amount_and_speed(capfd: pytest.CaptureFixture[str]) -> None:
+    with byte_bar("Working") as report:
+        for done in (1_000, 1_000_000, 2_000_000):
+            report(done, 2_000_000)
+            time.sleep(0.1)
+    line = capfd.readouterr().err
+    assert "Working" in line
+    assert "100% 2.0/2.0 MB" in line
+    assert re.search(r"[\d.]+ [kM]B/s", line)
 
 
 @pytest.mark.parametrize(
