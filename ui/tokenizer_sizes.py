@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -18,6 +17,7 @@ SIZES = (256, 320, 512, 1_024, 2_048, 4_096, 8_192)
 FEW = 1_024  # below, the sizes are evenly spaced
 EVEN_POINTS = 8
 HEIGHT = 400
+ROOM = 0.06  # share of the axis that the name of a size takes
 
 
 def draw(desk: Desk) -> None:
@@ -68,14 +68,12 @@ def figure(
         "cliponaxis": False,
     }  # fmt: skip
     title = f"Length of your text, by vocabulary size <span style='font-weight:400'>(bpe from {source})</span>"
-    ticks = [size for size in sizes if size in SIZES and size * 1.2 < sizes[-1]] + [sizes[-1]]
     log = sizes[-1] >= FEW
-    xaxis: dict[str, Any] = {
-        "title": {"text": "vocabulary size (different tokens)"},
-        "type": "log" if log else "linear",
-    }
-    if log:
-        xaxis |= {"tickvals": ticks, "ticktext": [f"{size:,}" for size in ticks]}
+    ticks = spaced(sizes, log)
+    xaxis = {
+        "title": {"text": "vocabulary size (different tokens)"}, "type": "log" if log else "linear",
+        "tickvals": ticks, "ticktext": [f"{size:,}" for size in ticks],
+    }  # fmt: skip
     at = sizes.index(chosen)
     name = {
         "x": math.log10(chosen) if log else chosen, "y": lengths[at], "text": f"{chosen:,}: {lengths[at]:,} tokens",
@@ -92,6 +90,17 @@ def figure(
         "annotations": [name],
     }
     return {"data": [line], "layout": layout}
+
+
+def spaced(sizes: Sequence[int], log: bool) -> list[int]:
+    """Those of the sizes, the largest first of all, whose names have room on the axis."""
+    places = [math.log(size) if log else float(size) for size in sizes]
+    gap = (places[-1] - places[0]) * ROOM
+    kept = [len(sizes) - 1]
+    for at in range(len(sizes) - 2, -1, -1):
+        if places[kept[-1]] - places[at] >= gap:
+            kept.append(at)
+    return [sizes[at] for at in reversed(kept)]
 
 
 def describe(sizes: Sequence[int], lengths: Sequence[int]) -> str:

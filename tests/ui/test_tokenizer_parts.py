@@ -147,6 +147,12 @@ def test_sizes_are_a_handful_with_the_chosen_one():
     assert tokenizer_sizes.sizes_to_show(256, 256) == (256,)
 
 
+def test_names_on_the_axis_have_room():
+    assert tokenizer_sizes.spaced((256, 320, 512, 1_000, 1_024, 6_743), log=True) == [256, 320, 512, 1_024, 6_743]
+    assert tokenizer_sizes.spaced((256, 264, 265, 272, 280), log=False) == [256, 265, 272, 280]
+    assert tokenizer_sizes.spaced((256,), log=False) == [256]
+
+
 @pytest.mark.parametrize("largest", [256, 290, 2_048])
 def test_the_figure_has_title_units_and_marks_the_chosen_size(largest):
     sizes = tokenizer_sizes.sizes_to_show(largest, min(largest, 280))
