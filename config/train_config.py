@@ -87,7 +87,7 @@ class TrainConfig(Settings):
     """Size of an optimizer step at its highest; smaller for wider models."""
 
     min_lr: float | None = setting(
-        None, group="Optimizer", title="Final learning rate", typical="lr / 10", minimum=0.0, maximum=1e6
+        None, group="Optimizer", title="Final learning rate", typical="1e-4, a tenth of lr", minimum=0.0, maximum=1e6
     )
     """Where the schedule ends; unset means a tenth of the learning rate."""
 

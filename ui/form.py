@@ -6,6 +6,7 @@ there whichever tab is open, and survive a change of page.
 
 import html
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,13 +57,19 @@ def help_of(info: FieldInfo) -> str:
 
 
 def step_of(info: FieldInfo) -> int | float:
-    """What one click on + or − adds: about a tenth of the default, a quarter for powers of two."""
-    default = info.default or 0
+    """What one click on + or − adds: about a tenth of the default or typical value, a quarter for powers of two."""
+    default = info.default or _leading_number(info.typical)
     if info.type is int:
+        default = int(default)
         if default >= 64 and default & (default - 1) == 0:
             return default // 4
         return max(1, 10 ** math.floor(math.log10(default or 1)) // 10)
     return 10.0 ** (math.floor(math.log10(default)) - 1) if default else 0.05
+
+
+def _leading_number(text: str) -> float:
+    found = re.match(r"\d[\d.]*(e-?\d+)?", text)
+    return float(found.group().rstrip(".")) if found else 0
 
 
 def shown(section: str, *, basic: bool, group: str = "") -> list[FieldInfo]:

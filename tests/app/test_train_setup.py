@@ -107,9 +107,9 @@ def test_every_control_can_be_changed_once(page):
         ("model-d_model", None, "Width is empty"),
         ("model-dropout", 2.0, "dropout 2.0 is above"),
         ("model-n_ctx", 1_000_000, "a context of 1,000,000 needs at least 1,000,001"),
-        ("training-max_steps", 10, "warmup_steps 100 is more than max_steps 10"),
+        ("training-warmup_steps", 5_000, "warmup_steps 5,000 is more than max_steps 2,000"),
         ("training-grad_accumulation", 5, "batch_size 12 cannot be cut into 5"),
-        ("training-lr", 1e-6, "min_lr 0.0001 is above lr 1e-06"),
+        ("training-min_lr", 0.01, "min_lr 0.01 is above lr 0.001"),
     ],
 )
 def test_problem_stands_beside_its_control_and_forbids_start(page, field, value, sentence):
@@ -120,7 +120,7 @@ def test_problem_stands_beside_its_control_and_forbids_start(page, field, value,
 
 def test_all_problems_are_told_at_once(page):
     page.number_input(key="model-n_heads").set_value(3)
-    page.number_input(key="training-max_steps").set_value(10)
+    page.number_input(key="training-warmup_steps").set_value(5_000)
     healthy(page.run())
     assert "not divisible" in problems(page) and "warmup_steps" in problems(page)
     assert any("2 things to mend" in text.value for text in page.markdown)

@@ -30,7 +30,8 @@ def parsed(command: str) -> RunConfig:
     "config",
     [run_config(preset, size) for preset in PRESET_NAMES for size in SIZES]
     + [
-        run_config(position="alibi", n_kv_heads=2, tie_embeddings=True, norm_eps=1e-6, rope_theta=500_000.0),
+        run_config(position="alibi", n_kv_heads=2, tie_embeddings=True, norm_eps=1e-6),
+        run_config(rope_theta=500_000.0, d_head=48),
         run_config("gpt2", qkv_bias=False, dropout=0.1, d_head=16, init_std=0.0123456789),
         run_config(implementation="einops", data={"tokenizer_type": "bpe", "vocab_size": 777, "data_size": "100k"}),
         run_config(data={"text_file": "my texts/it's; rm -rf.txt", "encoding": "latin-1", "val_fraction": 0.05}),
@@ -39,6 +40,11 @@ def parsed(command: str) -> RunConfig:
 )
 def test_command_says_what_the_form_says(config):
     assert parsed(equivalent_command(config)) == config
+
+
+def test_command_leaves_out_what_has_no_effect():
+    config = run_config(position="alibi", rope_theta=500_000.0)
+    assert parsed(equivalent_command(config)) == run_config(position="alibi")
 
 
 def test_command_names_only_what_differs():

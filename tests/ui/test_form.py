@@ -29,7 +29,8 @@ def test_label_has_the_papers_symbol():
 @pytest.mark.parametrize(
     ("kind", "name", "step"),
     [(ModelConfig, "d_model", 32), (ModelConfig, "n_layers", 1), (ModelConfig, "n_kv_heads", 1),
-     (ModelConfig, "dropout", 0.05), (TrainConfig, "max_steps", 100), (TrainConfig, "warmup_steps", 10)],
+     (ModelConfig, "dropout", 0.05), (TrainConfig, "max_steps", 100), (TrainConfig, "warmup_steps", 10),
+     (TrainConfig, "min_lr", 1e-5)],
 )  # fmt: skip
 def test_one_click_is_a_sensible_step(kind, name, step):
     assert step_of(describe(kind)[name]) == step
