@@ -85,7 +85,7 @@ def compare_with_rescanning(text: str, rounds: int) -> bool:
     first = time.perf_counter() - start
     n_merges = len(tokenizer.merges)
     words = [list(word.encode()) for word in find_words(text)]
-    ids = dict(zip(set_of_words := set(find_words(text)), map(tokenizer.encode, set_of_words), strict=True))
+    ids = dict(zip(different := set(find_words(text)), map(tokenizer.encode, different), strict=True))
     merged_words = [list(ids[word]) for word in find_words(text)]
 
     def run_ours() -> BytePairTokenizer:

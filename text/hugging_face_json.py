@@ -47,7 +47,7 @@ def hugging_face_json(
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            "vocab": {token: number for number, token in enumerate(tokens)} | dict(special_ids),
+            "vocab": {token: number for number, token in enumerate(tokens)},
             "merges": merges,
         },
     }

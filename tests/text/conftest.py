@@ -28,3 +28,14 @@ def all_of_unicode() -> list[str]:
     """Every character that this Python knows, without halves of pairs and the space sign of SentencePiece."""
     characters = [chr(point) for point in range(0x110000) if point != 0x2581]
     return [character for character in characters if unicodedata.category(character) not in ("Cn", "Cs")]
+
+
+@pytest.fixture(scope="session")
+def telling_characters(all_of_unicode: list[str]) -> list[str]:
+    """Every character that has a meaning to any of the libraries, and some of the million that have none."""
+    from text.words import disputed_characters
+
+    meaningful = {character for character in all_of_unicode if unicodedata.category(character) != "Co"}
+    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    others = set(map(chr, random.Random(0).sample(points, 5_000)))
+    return sorted(meaningful | disputed_characters() | others)

@@ -79,3 +79,13 @@ def test_what_cannot_be_counted() -> None:
         count_words("abc", processes=0)
     with pytest.raises(TextError, match=r"U\+D800"):
         count_words("abc\ud800")
+
+
+def test_several_processes_are_used_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(processes: int, **_: object) -> None:
+        raise ChildProcessError(processes)
+
+    monkeypatch.setattr("text.word_counts.ProcessPoolExecutor", start)
+    with pytest.raises(ChildProcessError, match="7"):
+        BytePairTokenizer.train("abab", 257, processes=7)
+    assert BytePairTokenizer.train("abab", 257, processes=1).vocab_size == 257
