@@ -1,5 +1,6 @@
 """text.prepare: what it writes, that it goes on where it stopped, and what it refuses."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -199,8 +200,9 @@ def test_an_error_in_a_process_is_told(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_killed_process_is_told(corpus: Corpus, bpe: Path, tmp_path: Path) -> None:
     def kill(done: int, total: int) -> None:
         for child in psutil.Process().children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed at the call before, and not yet reaped
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
 
     with pytest.raises(TextError, match="was killed, perhaps for want of memory: start again, with fewer --processes"):
         prepare(corpus, str(bpe), tmp_path / "out", processes=2, report=kill)
