@@ -13,13 +13,13 @@ from ui.curves import read_run
 from ui.states import STATES, steps_text
 from ui.words import literal, number
 
-SHOWN = 4
+SHOWN = 4  # more are behind an expander: every run can be found from here
 CURVE_POINTS = 60
 
 
 def draw() -> bool:
     """The cards; False where there are no runs yet."""
-    runs = folder.list_runs(folder.CHECKPOINTS)[:SHOWN]
+    runs = folder.list_runs(folder.CHECKPOINTS)
     if not runs:
         return False
     with st.container(key="cards"):
@@ -27,6 +27,11 @@ def draw() -> bool:
     for column, run in zip(columns, runs, strict=False):
         with column:
             draw_card(run)
+    if older := runs[SHOWN:]:
+        with st.expander(f"{len(older)} older runs"):
+            for run in older:
+                label = f"{literal(run.read_label().name)} · {read_status(run).state} · {run.id}"
+                st.page_link("pages/train_model.py", label=label, query_params={"run": run.id})
     return True
 
 

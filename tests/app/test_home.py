@@ -65,7 +65,7 @@ def test_each_architecture_leads_to_its_form(checkpoints, name):
     assert app.session_state["preset"] == name
 
 
-def test_latest_runs_newest_first_and_only_a_few(checkpoints):
+def test_latest_runs_newest_first_and_the_rest_behind_an_expander(checkpoints):
     names = [f"run number {n}" for n in range(run_cards.SHOWN + 2)]
     for name in names:
         make_run(checkpoints, steps=20, name=name)
@@ -73,6 +73,9 @@ def test_latest_runs_newest_first_and_only_a_few(checkpoints):
     shown = [label.strip("*") for label in cards(app)]
     assert len(shown) == run_cards.SHOWN
     assert "run number 5" in shown[0] and "run number 2" in shown[-1]
+    (older,) = app.expander
+    assert older.label == "2 older runs"
+    assert [link.label.split(" · ")[0] for link in older.get("page_link")] == ["run number 1", "run number 0"]
 
 
 def test_card_tells_state_steps_and_best_loss(checkpoints):
