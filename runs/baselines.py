@@ -31,8 +31,11 @@ def baseline_title(key: str) -> str:
 
 
 def overtaken(baselines: Mapping[str, float], evaluations: Iterable[Mapping[str, float]]) -> tuple[str, int] | None:
-    """The hardest baseline that the validation loss went below, and the step at which it first did."""
-    rows = list(evaluations)
+    """The hardest baseline that the validation loss went below, and the step at which it first did.
+
+    Step 0 does not count: an untrained model has overtaken nothing, whatever its first weights happen to score.
+    """
+    rows = [row for row in evaluations if row.get("step", 0) > 0]
     for name, nats in sorted(baselines.items(), key=lambda item: item[1]):
         for row in rows:
             if row["val_loss_nats"] < nats:

@@ -33,6 +33,7 @@ def test_titles(key, title):
 def test_the_hardest_one_passed_counts_with_the_first_step_below_it():
     assert overtaken(LOSSES, rows(4.3, 2.2, 1.9, 2.0, 1.8)) == ("ngram_4_nats", 200)
     assert overtaken(LOSSES, rows(4.2, 4.3)) is None  # as good is not better
+    assert overtaken(LOSSES, rows(4.1, 4.3)) is None  # nor is luck before the first step
     assert overtaken({}, rows(0.1)) is None and overtaken(LOSSES, []) is None
     assert overtaken(LOSSES, rows(float("nan"), 3.0)) == ("uniform_nats", 100)
 
@@ -41,7 +42,7 @@ def test_the_hardest_one_passed_counts_with_the_first_step_below_it():
     ((5.0,), ""),
     ((5.0, 3.0), "has overtaken uniform guessing at step 100"),
     ((5.0, 3.0, 2.4), "has overtaken a bigram at step 200"),
-    ((1.9,) + 12 * (3.0,), "has overtaken a 4-gram at step 0"),
+    ((1.9,) + 12 * (3.0,), "has overtaken uniform guessing at step 100"),
     ((*(12 * (3.0,)), 1.0), "has overtaken gzip at step 1,200"),
 ])  # fmt: skip
 def test_the_sentence(losses, sentence):
