@@ -132,6 +132,15 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{name} cannot be read: {error.strerror or error}.") from None
     if len(raw) > JSON_LIMIT_BYTES:
         raise RunError(f"{name} is larger than {JSON_LIMIT_BYTES} bytes, which no file of a run is.")
+    return parse_json(raw, name)
+
+
+def parse_json(raw: bytes, name: str) -> Any:
+    """The value of strict JSON; `name` says in the error which file it is from.
+
+    Raises:
+        RunError: it is not strict JSON, as `read_json`.
+    """
     try:
         return json.loads(
             raw, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from components.model import build_model
 from config.errors import CheckpointError, TrainingError
+from config.sizes import count_parameters
 from runs import machine
 from runs.checkpoints import choose, make_temporary_folder, prune, publish, sweep, verify
 from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer, load_tokenizer
+from training.gate import check_size, read_tensors
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -84,8 +86,8 @@ def load_latest(
             f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folders[0].name}: {problem}): "
             "delete its step folders to train it again from step 0"
         )
-    model.load_state_dict(_read_tensors(folder / "model.safetensors"), strict=True)
-    restore_optimizer(model, optimizer, _read_tensors(folder / "optimizer.safetensors"))
+    model.load_state_dict(read_tensors(folder / "model.safetensors", shapes_of(model)), strict=True)
+    restore_optimizer(model, optimizer, _read_moments(folder / "optimizer.safetensors", model))
     state: dict[str, Any] = read_json(folder / "trainer.json")
     restore_random_state(state["rng"], device)
     return state
@@ -104,12 +106,10 @@ def load_model(path: Path | str, implementation: str | None = None, device: str 
     folder = choose(Path(path))
     run = RunFolder(folder.parent)
     config = run.read_model_config()
+    weights = folder / "model.safetensors"
+    check_size(weights, count_parameters(config))
     model = build_model(config, implementation or run.read_config().implementation)
-    try:
-        model.load_state_dict(_read_tensors(folder / "model.safetensors"), strict=True)
-    except RuntimeError as error:  # load_state_dict names every tensor; a person needs the first
-        first = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{folder} does not fit the configuration of its run: {first}") from error
+    model.load_state_dict(read_tensors(weights, shapes_of(model)), strict=True)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -122,6 +122,11 @@ def load_tokenizer_of(path: Path | str) -> Tokenizer:
     path = Path(path)
     run = RunFolder(path if (path / "config.json").exists() else choose(path).parent)
     return load_tokenizer(run.tokenizer_path)
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor in a checkpoint of this model."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -166,11 +171,12 @@ def restore_random_state(states: dict[str, str], device: torch.device) -> None:
         torch.mps.set_rng_state(tensor("mps"))
 
 
-def _read_tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} cannot be read as safetensors: {error}") from error
+def _read_moments(file: Path, model: nn.Module) -> dict[str, Tensor]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, parameter in model.named_parameters():
+        shapes |= {f"{name}/{moment}": tuple(parameter.shape) for moment in ("exp_avg", "exp_avg_sq")}
+        shapes[f"{name}/step"] = ()
+    return read_tensors(file, shapes, required=())
 
 
 def _check_free_space(folder: Path, needed: int) -> None:
