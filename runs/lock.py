@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ACQUIRE_SECONDS = 5.0
 _RETRY_SECONDS = 0.02
 _NAME_LIMIT_BYTES = 128
+SLOT = ".slot0"
 
 
 class RunLock:
@@ -91,14 +92,13 @@ def wait_for_slot(
     on_wait: Callable[[str | None], None],
     *,
     run_id: str = "",
-    slots: int = 1,
     poll_seconds: float = 0.5,
 ) -> Slot:
-    """Wait until one of the `slots` places to train is free, first come first served, and take it.
+    """Wait until the place to train is free, first come first served, and take it.
 
-    No daemon hands the places out: each is a file that its holder locks, `checkpoints/.slot0` …, with the holder's run
-    id in it. Who waits holds a locked ticket in `checkpoints/.queue`; a ticket whose lock is free belongs to a dead
-    process and is swept by whoever meets it.
+    No daemon hands the place out: it is a file that its holder locks, `checkpoints/.slot0`, with the holder's run id in
+    it. Who waits holds a locked ticket in `checkpoints/.queue`; a ticket whose lock is free belongs to a dead process
+    and is swept by whoever meets it.
 
     Args:
         on_wait: called every `poll_seconds` while waiting, with the id of the run that is next in front (None when it
@@ -109,12 +109,11 @@ def wait_for_slot(
         while True:
             ahead = ticket.find_ahead()
             if ahead is None:
-                for path in (checkpoints / f".slot{number}" for number in range(slots)):
-                    descriptor = _try_lock(path)
-                    if descriptor is not None:
-                        _write_name(descriptor, run_id)
-                        return Slot(descriptor)
-                ahead = _read_name(checkpoints / ".slot0")
+                descriptor = _try_lock(checkpoints / SLOT)
+                if descriptor is not None:
+                    _write_name(descriptor, run_id)
+                    return Slot(descriptor)
+                ahead = _read_name(checkpoints / SLOT)
             on_wait(ahead or None)
             time.sleep(poll_seconds)
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 # Which state may follow which; "" is a folder whose worker has not spoken yet in this attempt.
 FOLLOWERS = {
     "": {"queued", "starting", "finished", "failed"},
-    "queued": {"starting", "stopping", "stopped", "failed"},
-    "starting": {"running", "stopping", "stopped", "finished", "failed"},
+    "queued": {"starting", "running", "paused", "stopping", "stopped", "failed"},
+    "starting": {"queued", "running", "stopping", "stopped", "finished", "failed"},
     "running": {"paused", "stopping", "stopped", "finished", "failed"},
-    "paused": {"running", "stopping", "stopped", "finished", "failed"},
+    "paused": {"queued", "running", "stopping", "stopped", "finished", "failed"},
     "stopping": {"stopped", "finished", "failed"},
     "stopped": set(),
     "finished": set(),
@@ -42,6 +42,7 @@ STALE_SECONDS = 30.0
 STALE_STEPS = 5
 HEARTBEAT_SECONDS = 1.0
 _REASON_LIMIT = 2_000
+_BEING_STARTED = "The worker is being started."
 _NEVER_SPOKE = "The worker was started and ended before it said anything; see the log."
 
 
@@ -93,8 +94,9 @@ class RunStatus:
 class StateWriter:
     """Writes state.json; only the worker that holds the run's lock may have one.
 
-    The order at the start of a worker: take the lock, `StateWriter(run)`, `set("queued")`, wait for the slot,
-    `set("starting")`. Writing `starting` or `queued` first also takes over the control folder and counts the attempt.
+    The order at the start of a worker: take the lock, `StateWriter(run)`, `set("starting")`, take the slot, with
+    `set("queued")` and again `set("starting")` where another run has it. The first word also takes over the control
+    folder and counts the attempt.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -197,7 +199,7 @@ def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunS
     status = RunStatus(**stored)
     silence = now - (status.heartbeat or 0.0)
     if launch_alive:
-        return _changed(status, "queued", "The worker is being started.")
+        return _changed(status, "starting", _BEING_STARTED)
     if locked:
         if not status.terminal and silence > status.stale_after_seconds:
             return _changed(status, "stalled", f"Nothing heard from the worker for {silence:.0f} seconds.")
@@ -214,13 +216,13 @@ def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunS
 def _derive_unspoken(run: RunFolder, locked: bool, launch_alive: bool | None, now: float) -> RunStatus:
     """The state of a folder without state.json."""
     if locked or launch_alive:
-        return RunStatus(state="queued", reason="The worker is being started.")
+        return RunStatus(state="starting", reason=_BEING_STARTED)
     if launch_alive is False:
         return RunStatus(state="orphaned", reason=_NEVER_SPOKE)
     for path in (run.config_path, run.path):  # a folder that was made this moment has no config.json yet
         with contextlib.suppress(OSError):
             if now - os.stat(path, follow_symlinks=False).st_mtime <= GRACE_SECONDS:
-                return RunStatus(state="queued", reason="The worker is being started.")
+                return RunStatus(state="starting", reason=_BEING_STARTED)
             if path == run.config_path:
                 return RunStatus(state="orphaned", reason="No worker ever took this run.")
     return RunStatus(state="unreadable", reason="config.json is missing: this is not a run, or it was damaged.")

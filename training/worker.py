@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
 from runs import control
 from runs.folder import RunFolder
-from runs.lock import RunLock, wait_for_slot
+from runs.lock import RunLock, Slot, wait_for_slot
 from runs.state import StateWriter, read_status
 from training.figure import write_figure
 from training.report import Reporter
@@ -39,6 +39,10 @@ class StopRequestedError(Exception):
     """Somebody asked for a stop before there was anything to save."""
 
 
+class PauseRequestedError(Exception):
+    """Somebody paused a run that was waiting to go on from a pause."""
+
+
 class Worker:
     """One attempt at one run."""
 
@@ -46,6 +50,7 @@ class Worker:
         self.run, self.reporter = run, reporter
         self.state = StateWriter(run)
         self.signalled = False
+        self.slot: Slot | None = None
         self.trainer: Trainer | None = None
         self.baselines: BaselineLadder | None = None
         self._spoken_evaluation = -1
@@ -55,12 +60,9 @@ class Worker:
     def work(self) -> int:
         """Queue, prepare, train; the exit status. The caller holds the run's lock."""
         try:
-            self.state.set("queued")
-            slot = wait_for_slot(self.run.path.parent, self._on_wait, run_id=self.run.id)
-            try:
-                self._train()
-            finally:
-                slot.release()
+            self.state.set("starting")
+            self._take_slot("starting")
+            self._train()
             return EXIT_DONE
         except StopRequestedError:
             self.state.set("stopped", "Stopped before training began or went on.")
@@ -73,9 +75,24 @@ class Worker:
         except Exception as error:
             traceback.print_exc()
             return self._fail(f"{type(error).__name__}: {error}", EXIT_FAILED)
+        finally:
+            self._free_slot()
+
+    def _take_slot(self, then: str) -> None:
+        """Wait for the right to train, `queued` as long as another run has it, then enter the state `then`.
+
+        Raises:
+            StopRequestedError: somebody asked for a stop; the run does not have the slot.
+        """
+        self.slot = wait_for_slot(self.run.path.parent, self._on_wait, run_id=self.run.id)
+        self._ahead = None
+        self.state.set(then)
+
+    def _free_slot(self) -> None:
+        if self.slot:
+            self.slot.release()
 
     def _train(self) -> None:
-        self.state.set("starting")
         from components.model import build_model
         from training.baselines import BaselineLadder
         from training.prepare import prepare_text
@@ -144,15 +161,23 @@ class Worker:
         return not self._should_stop()
 
     def _pause(self, trainer: Trainer) -> None:
+        """Save and let another run train; returns when this one may go on, or shall stop."""
         trainer.save()
         self._note(trainer)
-        self.state.set("paused", step=trainer.progress.step)
-        self.reporter.say(f"paused at step {trainer.progress.step:,}")
-        while "pause" in control.requested(self.run) and not self._should_stop():
-            time.sleep(PAUSE_POLL_SECONDS)
-            self.state.beat()
-        if not self._should_stop():
-            self.state.set("running")
+        self._free_slot()
+        while True:
+            self.state.set("paused", step=trainer.progress.step)
+            self.reporter.say(f"paused at step {trainer.progress.step:,}")
+            while "pause" in control.requested(self.run) and not self._should_stop():
+                time.sleep(PAUSE_POLL_SECONDS)
+            try:
+                self._beat()
+                self._take_slot("running")
+                return
+            except PauseRequestedError:  # again, while it waited for its turn
+                continue
+            except StopRequestedError:  # everything is saved already, and to end needs no turn
+                return
 
     def _note(self, trainer: Trainer) -> None:
         """Tell readers of state.json and of the log what is new since the last step."""
@@ -178,12 +203,12 @@ class Worker:
 
     def _on_wait(self, ahead: str | None) -> None:
         self._beat()
-        self.state.update(queued_behind=ahead)
-        if ahead != self._ahead:
+        if self.trainer and "pause" in control.requested(self.run):
+            raise PauseRequestedError
+        if ahead and ahead != self._ahead:  # not known while the slot changes hands
             self._ahead = ahead
-            self.reporter.say(
-                f"queued behind {RunFolder(self.run.path.parent / ahead).read_label().name}" if ahead else "queued"
-            )
+            self.state.set("queued", queued_behind=ahead)
+            self.reporter.say(f"queued behind {RunFolder(self.run.path.parent / ahead).read_label().name}")
 
     def _fail(self, reason: str, status: int) -> int:
         self.reporter.say(f"failed: {reason}")

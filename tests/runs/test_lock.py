@@ -134,16 +134,6 @@ def test_tickets_of_the_dead_are_swept(root: Path, run: RunFolder):
     assert not any((root / ".queue").iterdir())
 
 
-def test_two_slots_take_two_runs(root: Path, run: RunFolder):
-    def fail(ahead: str | None) -> None:
-        pytest.fail(f"waited behind {ahead}")
-
-    slots = [wait_for_slot(root, fail, run_id=name, slots=2) for name in "ab"]
-    assert [(root / f".slot{number}").read_text() for number in range(2)] == ["a", "b"]
-    for slot in slots:
-        slot.release()
-
-
 def test_a_killed_trainer_frees_its_slot_for_the_run_behind_it(root: Path, config, run, start_worker, wait_until):
     first = start_worker(run, "running")
     second_run = create_run(root, config, {})

@@ -70,17 +70,17 @@ def test_slow_steps_are_not_taken_for_a_stalled_run(run: RunFolder):
         assert read_status(run).state == "stalled"
 
 
-def test_a_folder_without_state_is_queued_for_ten_seconds(run: RunFolder):
-    assert read_status(run).state == "queued"
+def test_a_folder_without_state_is_starting_for_ten_seconds(run: RunFolder):
+    assert read_status(run).state == "starting"
     make_older(run.config_path, 11)
     assert read_status(run).state == "orphaned"
     with RunLock(run):
-        assert read_status(run).state == "queued"
+        assert read_status(run).state == "starting"
 
 
 def test_a_folder_without_config_is_unreadable(run: RunFolder):
     run.config_path.unlink()
-    assert read_status(run).state == "queued"  # made this moment, config.json is about to follow
+    assert read_status(run).state == "starting"  # made this moment, config.json is about to follow
     make_older(run.path, 11)
     status = read_status(run)
     assert status.state == "unreadable"
@@ -110,11 +110,11 @@ def test_unknown_values_of_a_later_version_are_ignored(run: RunFolder):
     assert (status.state, status.step, status.best_val_loss_nats) == ("finished", 3, None)
 
 
-def test_a_launch_is_queued_until_the_worker_speaks(run: RunFolder):
+def test_a_launch_is_starting_until_the_worker_speaks(run: RunFolder):
     store(run, state="stopped", step=7)
     control.announce_launch(run)
     status = read_status(run)
-    assert (status.state, status.step) == ("queued", 7)
+    assert (status.state, status.step) == ("starting", 7)
     with pytest.raises(RunError, match="was started a moment ago"):
         control.announce_launch(run)
     make_older(run.control_path / control.LAUNCHED, 11)
@@ -130,9 +130,9 @@ def test_a_worker_that_is_long_in_starting_is_not_given_up(run: RunFolder):
         control.announce_launch(run)
         control.note_launched_process(run, process.pid)
         make_older(run.control_path / control.LAUNCHED, 100)
-        assert read_status(run).state == "queued"  # no state.json yet
+        assert read_status(run).state == "starting"  # no state.json yet
         store(run, state="stopped")
-        assert read_status(run).state == "queued"  # a resume
+        assert read_status(run).state == "starting"  # a resume
         with pytest.raises(RunError, match="was started a moment ago"):
             control.announce_launch(run)
         process.kill()
@@ -156,7 +156,7 @@ def test_a_second_worker_that_was_refused_does_not_hide_the_first(run: RunFolder
 def test_a_new_launch_extends_the_grace_of_an_old_folder(run: RunFolder):
     make_older(run.config_path, 100)
     control.announce_launch(run)
-    assert read_status(run).state == "queued"
+    assert read_status(run).state == "starting"
 
 
 def test_the_last_word_of_a_worker_that_ends_while_we_look_counts(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
