@@ -1,8 +1,8 @@
 """The figures of one run, as plotly sees them: the loss, large, and three small ones that explain it.
 
 They are plain dictionaries: building plotly's figure objects would cost a live page 100 ms each second, the
-dictionaries 1. Colours of text, grid and background are left to Streamlit's chart theme, so one figure serves light and
-dark; only the lines have colours of their own, chosen to be told apart by colour-blind eyes on both backgrounds.
+dictionaries 1. Colours of text, grid and background are left to `ui/plot.py`, so one figure serves light and dark;
+only the lines have colours of their own, chosen to be told apart by colour-blind eyes on both backgrounds.
 """
 
 import math
@@ -26,7 +26,7 @@ WARNING = {"light": "#cc5a2b", "dark": "#f28e5c"}
 
 X_TITLES = {"step": "step", "tokens": "tokens seen", "time": "training time (seconds)"}
 HEIGHT, SMALL_HEIGHT = 416, 192
-CONFIG = {"displaylogo": False, "displayModeBar": False}
+FEW_EVALUATIONS = 50  # more points would touch each other
 
 EMPTY = {
     "text": "The first point appears here after the first step.", "showarrow": False, "x": 0.5, "y": 0.5,
@@ -60,7 +60,8 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         raw = _line(curves.train, color, 1, "train, each step", opacity=0.3, hoverinfo="skip", showlegend=False)
         lines = [raw, _line(curves.smoothed, color, 2.5, "train")]
     ink = INK[view.theme]
-    points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False}
+    size = 6 if len(curves.validation[0]) <= FEW_EVALUATIONS else 3
+    points = {"mode": "lines+markers", "marker": {"color": ink, "size": size}, "cliponaxis": False}
     lines.append(_line(curves.validation, ink, 1.5, "validation", **points))
     figure = _figure("", HEIGHT, view, lines)
     layout = figure["layout"]

@@ -12,7 +12,7 @@ from config.run_config import RunConfig
 from runs.baselines import SHOWN, overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
-from ui import charts, run_details, run_header, samples
+from ui import charts, plot, run_details, run_header, samples
 from ui.charts import View
 from ui.curves import RunReader, read_run
 from ui.settle import settle
@@ -67,7 +67,7 @@ def draw_charts(
     curves = reader.curves(view.x, view.smoothing)
     color = charts.run_color(run.id, view.theme)
     figure = charts.loss_figure(curves, color, view, {k: v for k, v in baselines.items() if k in SHOWN})
-    st.plotly_chart(figure, key="loss", config=charts.CONFIG, alt=charts.describe_loss(curves))
+    plot.show(figure, key="loss", alt=charts.describe_loss(curves))
     clip = config.training.grad_clip if config else 0.0
     small = (
         ("learning_rate", charts.rate_figure(curves, view), "Learning rate over the run."),
@@ -75,7 +75,8 @@ def draw_charts(
         ("speed", charts.speed_figure(curves, view), "Tokens per second over the run."),
     )
     for place, (key, chart, alt) in zip(st.columns(len(small)), small, strict=True):
-        place.plotly_chart(chart, key=key, config=charts.CONFIG, alt=alt)
+        with place:
+            plot.show(chart, key=key, alt=alt)
 
 
 def _choose_view() -> View:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from config.presets import load_preset
-from ui import charts, form
+from ui import charts, form, plot
 from ui import tokenizer_engine as engine
 from ui.live import theme
 from ui.tokenizer_engine import BYTES
@@ -29,7 +29,7 @@ def draw(desk: Desk) -> None:
     sizes = sizes_to_show(learned.largest, desk.vocab_size)
     lengths = engine.lengths(desk.source, desk.text, sizes)
     chart = figure(sizes, lengths, len(desk.text), desk.vocab_size, desk.source.name, theme())
-    st.plotly_chart(chart, key="sizes", config=charts.CONFIG, alt=describe(sizes, lengths))
+    plot.show(chart, key="sizes", alt=describe(sizes, lengths))
     width = load_preset("gpt2", "tiny").d_model
     lines = [
         f"The shorter the text, the more of it fits into the model's context. The price: each token needs a row in the "

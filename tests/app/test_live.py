@@ -67,7 +67,7 @@ def notes(app):
 
 
 def charts_in(app):
-    return len(app.get("plotly_chart"))
+    return sum(part.proto.component_name == "llm_plot" for part in app.get("bidi_component"))
 
 
 def test_a_finished_run_shows_its_numbers_curves_and_texts(checkpoints):

@@ -156,7 +156,8 @@ def test_a_smaller_vocabulary_has_fewer_merges_to_step_through(app):
 
 def test_the_plot_falls_and_says_where_it_was_measured(app):
     open_tab(app, "Vocabulary size")
-    (line,) = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    (chart,) = [part for part in app.get("bidi_component") if part.proto.component_name == "llm_plot"]
+    (line,) = json.loads(json.loads(chart.proto.json)["figure"])["data"]
     assert line["x"][0] == 256 and 512 in line["x"] and line["y"] == sorted(line["y"], reverse=True)
     assert line["y"][0] == len(EXAMPLE.encode()) and "parameters" in html(app)
     assert "very text it was learned from" not in html(app)
