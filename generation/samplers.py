@@ -1,17 +1,18 @@
-"""From logits to the next token: small stages that narrow the distribution, and the draw that ends them.
+"""From logits to the next token: a chain of small stages, and the draw that ends it.
 
-A stage maps logits [batch d_vocab] to logits of the same shape: `Temperature` divides them, the others set what may not
-be drawn to −∞. `Chain` applies stages from left to right and prints their order; `build_samplers` makes the usual one,
-temperature → top-k → top-p (the order of Hugging Face's `generate`). `draw` then picks a token by inverting the
-cumulated distribution with one uniform number a row, so that the same number gives the same token on every device.
+A stage (generation/sampler.py) maps logits [batch d_vocab] to logits of the same shape. generation/penalties.py has
+those that look at what was written, generation/truncation.py those that set what may not be drawn to −∞; temperature
+and greedy are here. `Chain` applies stages from left to right and prints their order; `build_samplers` makes the usual
+one, in the order of Hugging Face's `generate`:
 
-Top-k: Fan et al. 2018 (arXiv:1805.04833). Top-p, "nucleus": Holtzman et al. 2019 (arXiv:1904.09751).
-Tokens with equal logits share their fate: where the k-th and the next are equal, both stay.
+    bias → repetition → frequency → presence → n-grams → minimum length → temperature → top-k → top-p → min-p → typical
+
+`draw` then picks a token by inverting the cumulated distribution with one uniform number a row, so that the same
+number gives the same token on every device.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,17 +20,23 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from config.errors import CheckpointError, ConfigError, Problem
+from generation.penalties import (
+    FrequencyPenalty,
+    LogitBias,
+    MinNewTokens,
+    NoRepeatNgram,
+    PresencePenalty,
+    RepetitionPenalty,
+)
+from generation.sampler import Logits, Sampler, Text, refuse
+from generation.truncation import MinP, TopK, TopP, Typical
 
-# Top-p looks at this many candidates before it sorts a whole vocabulary (50,257 logits: 0.3 ms instead of 4).
-TOP_P_CANDIDATES = 256
+__all__ = [
+    "Chain", "FrequencyPenalty", "Greedy", "LogitBias", "MinNewTokens", "MinP", "NoRepeatNgram", "PresencePenalty",
+    "RepetitionPenalty", "Sampler", "Temperature", "Text", "TopK", "TopP", "Typical", "build_samplers", "draw",
+]  # fmt: skip
 
-
-class Sampler(ABC):
-    """One stage between the model's logits and the draw. `str()` names it for people."""
-
-    @abstractmethod
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
-        """The logits after this stage; never changes its input."""
+OWN_DISTRIBUTION = "the model's own distribution"
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,9 @@ class Temperature(Sampler):
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
             message = f"temperature {self.temperature} must be above 0 and finite; for no randomness use greedy"
-            raise ConfigError([Problem("temperature", message)])
+            raise refuse("temperature", message)
 
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
+    def __call__(self, logits: Logits, texts: Sequence[Text] = ()) -> Logits:
         return logits / self.temperature
 
     def __str__(self) -> str:
@@ -51,64 +58,10 @@ class Temperature(Sampler):
 
 
 @dataclass(frozen=True)
-class TopK(Sampler):
-    """Keep the k most likely tokens; a k larger than the vocabulary keeps all."""
-
-    k: int
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ConfigError([Problem("top_k", f"top_k {self.k} must be at least 1")])
-
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
-        if self.k >= logits.shape[-1]:
-            return logits
-        kth = logits.topk(self.k, dim=-1).values[:, -1:]  # [batch 1]
-        return logits.masked_fill(logits < kth, -math.inf)
-
-    def __str__(self) -> str:
-        return f"top-k {self.k}"
-
-
-@dataclass(frozen=True)
-class TopP(Sampler):
-    """Keep the fewest most likely tokens whose probabilities together reach p; the first one always stays."""
-
-    p: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise ConfigError([Problem("top_p", f"top_p {self.p} must be between 0 and 1")])
-
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
-        if self.p == 1:  # a rounded sum may reach 1 before the last token
-            return logits
-        probabilities = logits.softmax(dim=-1)
-        smallest = self._smallest_kept(probabilities, min(TOP_P_CANDIDATES, logits.shape[-1]))
-        return logits.masked_fill(probabilities < smallest, -math.inf)
-
-    def _smallest_kept(
-        self, probabilities: Float[Tensor, "batch d_vocab"], candidates: int
-    ) -> Float[Tensor, "batch 1"]:
-        """Probability of the last token that stays, sought among so many candidates and, if they don't do, all."""
-        top = probabilities.topk(candidates, dim=-1).values
-        mass_before = top.cumsum(dim=-1, dtype=torch.float64) - top
-        # Not "mass including it < p": that would drop the token that crosses p, and with it perhaps the only one.
-        kept = (mass_before < self.p).sum(dim=-1, keepdim=True).clamp(min=1)
-        d_vocab = probabilities.shape[-1]
-        if candidates < d_vocab and int(kept.max()) == candidates:
-            return self._smallest_kept(probabilities, d_vocab)
-        return top.gather(-1, kept - 1)
-
-    def __str__(self) -> str:
-        return f"top-p {self.p:g}"
-
-
-@dataclass(frozen=True)
 class Greedy(Sampler):
     """Keep only the most likely token, the lowest id where several are equal."""
 
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
+    def __call__(self, logits: Logits, texts: Sequence[Text] = ()) -> Logits:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.full_like(logits, -math.inf).scatter(-1, best, 0.0)
 
@@ -118,49 +71,82 @@ class Greedy(Sampler):
 
 @dataclass(frozen=True)
 class Chain(Sampler):
-    """Stages applied from left to right; `stages` may be walked to look at the distribution between them."""
+    """Stages applied from left to right."""
 
     stages: tuple[Sampler, ...]
 
-    def __call__(self, logits: Float[Tensor, "batch d_vocab"]) -> Float[Tensor, "batch d_vocab"]:
+    def __call__(self, logits: Logits, texts: Sequence[Text] = ()) -> Logits:
         for stage in self.stages:
-            logits = stage(logits)
+            logits = stage(logits, texts)
         return logits
 
+    def trace(self, logits: Logits, texts: Sequence[Text] = ()) -> list[tuple[str, Float[Tensor, "batch d_vocab"]]]:
+        """The model's own probabilities, then those after each stage, with the names of the stages."""
+        found = [(OWN_DISTRIBUTION, logits.softmax(dim=-1))]
+        for stage in self.stages:
+            logits = stage(logits, texts)
+            found.append((str(stage), logits.softmax(dim=-1)))
+        return found
+
     def __str__(self) -> str:
-        return " → ".join(str(stage) for stage in self.stages) or "the model's own distribution"
+        return " → ".join(str(stage) for stage in self.stages) or OWN_DISTRIBUTION
 
 
 def build_samplers(
-    temperature: float = 0.8, top_k: int | None = None, top_p: float | None = 0.9, greedy: bool = False
+    temperature: float = 0.8,
+    top_k: int | None = None,
+    top_p: float | None = 0.9,
+    greedy: bool = False,
+    *,
+    min_p: float | None = None,
+    typical: float | None = None,
+    repetition_penalty: float | None = None,
+    frequency_penalty: float | None = None,
+    presence_penalty: float | None = None,
+    no_repeat_ngram_size: int | None = None,
+    min_new_tokens: int | None = None,
+    stop_tokens: Collection[int] = (),
+    logit_bias: Mapping[int, float] | None = None,
 ) -> Chain:
-    """The usual chain: temperature → top-k → top-p, or greedy alone.
+    """The usual chain, in the order of the docstring above; greedy replaces temperature and all that follows it.
 
     Temperature 0 is the limit of ever lower temperatures and therefore greedy. What changes nothing is left out:
-    temperature 1, top_k None or 0, top_p None or 1.
+    None, temperature and repetition penalty 1, top-k, min-p, the other penalties, n-gram size and minimum length 0,
+    top-p and typical 1, and a minimum length without tokens that could end the text.
 
     Raises:
         ConfigError: with a problem for every setting that is out of range.
     """
+    ends = frozenset(stop_tokens)
+    before = (  # the stage, and whether it has nothing to do
+        (lambda: LogitBias(tuple(sorted((logit_bias or {}).items()))), not logit_bias),
+        (lambda: RepetitionPenalty(repetition_penalty or 0.0), repetition_penalty in (None, 1)),
+        (lambda: FrequencyPenalty(frequency_penalty or 0.0), frequency_penalty in (None, 0)),
+        (lambda: PresencePenalty(presence_penalty or 0.0), presence_penalty in (None, 0)),
+        (lambda: NoRepeatNgram(no_repeat_ngram_size or 0), no_repeat_ngram_size in (None, 0)),
+        (lambda: MinNewTokens(min_new_tokens or 0, ends), not min_new_tokens or (min_new_tokens > 0 and not ends)),
+    )
+    narrowing = (
+        (lambda: Temperature(temperature), temperature in (0, 1)),
+        (lambda: TopK(top_k or 0), top_k in (None, 0)),
+        (lambda: TopP(top_p or 0.0), top_p in (None, 1)),
+        (lambda: MinP(min_p or 0.0), min_p in (None, 0)),
+        (lambda: Typical(typical or 0.0), typical in (None, 1)),
+    )
     problems: list[Problem] = []
-    stages: list[Sampler] = []
-    for kind, value, is_off in (
-        (Temperature, temperature, temperature in (0, 1)),
-        (TopK, top_k, top_k in (None, 0)),
-        (TopP, top_p, top_p in (None, 1)),
-    ):
-        if is_off:
-            continue
-        try:
-            stages.append(kind(value))  # type: ignore[arg-type]
-        except ConfigError as error:
-            problems += error.problems
+    kept: list[list[Sampler]] = [[], []]
+    for stages, candidates in zip(kept, (before, narrowing), strict=True):
+        for make, is_idle in candidates:
+            try:
+                stages += [] if is_idle else [make()]
+            except ConfigError as error:
+                problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Chain((Greedy(),) if greedy or temperature == 0 else tuple(stages))
+    return Chain((*kept[0], *((Greedy(),) if greedy or temperature == 0 else kept[1])))
 
 
-def draw(logits: Float[Tensor, "batch d_vocab"], uniforms: Sequence[float]) -> Int[Tensor, "batch 1"]:
+def draw(logits: Logits, uniforms: Sequence[float]) -> Int[Tensor, "batch 1"]:
     """One token a row: the first whose cumulated probability passes the row's uniform number in [0, 1).
 
     Raises:
