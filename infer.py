@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.flags import add_flag
+from config.flags import SentenceParser, add_flag
 from runs.checkpoints import choose
 from runs.folder import CHECKPOINTS, RunFolder, find_run
 
@@ -69,9 +69,7 @@ def tell(line: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """All flags; those not given are absent from the result."""
-    parser = argparse.ArgumentParser(
-        prog="infer.py", description="Continue a text with a trained model.", allow_abbrev=False
-    )
+    parser = SentenceParser(prog="infer.py", description="Continue a text with a trained model.")
     what = "A run (folder, id or name: its best checkpoint), a step folder, or the weights file in one."
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=what)
     add_flag(parser, "prompt", metavar="TEXT", help="The text to continue. Default empty: a text from nothing.")
@@ -150,10 +148,10 @@ def find_checkpoint(text: str) -> Path:
     path = Path(text)
     if "\0" not in text and not path.exists():
         if len(path.parts) == 1:
-            return choose(find_run(CHECKPOINTS, text))
+            return choose(find_run(CHECKPOINTS, text), tell)
         if (path.parent / "config.json").is_file():
             raise CheckpointError(f"There is no {path.name} in run {path.parent}: name the run folder itself.")
-    return choose(path)
+    return choose(path, tell)
 
 
 def write_samples(

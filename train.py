@@ -15,15 +15,17 @@ from config.data_config import DataConfig
 from config.demos import DEMOS, load_demo
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
 from config.fields import Settings, describe, find_problems, is_active
-from config.flags import add_flag, add_settings, given_settings
+from config.flags import SentenceParser, add_flag, add_settings, given_settings
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
 from config.run_config import IMPLEMENTATIONS, RunConfig
 from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
-from runs import machine
-from runs.folder import CHECKPOINTS, RunFolder, create_run, find_run
+from runs import control, machine
+from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
+from runs.names import clean_name
+from runs.state import read_status
 from training.worker import run_worker
 
 EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 1, 2
@@ -36,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         run = open_or_create(arguments)
         print(f"run folder {run.path}", file=sys.stderr)
         status = run_worker(run)
+        if status == EXIT_WRONG_INPUT and not hasattr(arguments, "run") and not read_status(run).step:
+            delete_run(run)  # it never began, and what is wrong with it has been said
+            return status
         if status == 0 and hasattr(arguments, "demo"):
             show_sample(run)
     except (ConfigError, TextError, RunError, CheckpointError) as error:
@@ -50,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """All flags; every field of the configs is one of them."""
-    parser = argparse.ArgumentParser(prog="train.py", description="Train a transformer on a text.", allow_abbrev=False)
+    parser = SentenceParser(prog="train.py", description="Train a transformer on a text.")
     start = parser.add_argument_group("What to train")
     add_flag(start, "architecture", metavar="GPT|LLAMA|OLMO", help="Preset to start from. Default GPT.")
     add_flag(start, "model_size", metavar="|".join(SIZES), help="Sizes to start from. Default small.")
@@ -76,11 +81,18 @@ def open_or_create(arguments: argparse.Namespace) -> RunFolder:
     if "run" in given:
         if others := sorted(set(given) - {"run", "checkpoints"}):
             raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
-        return find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
+        run = find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
+        if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
+            check_resumable(run)
+        return run
     config = follow_prepared_text(configure(arguments), given)
     refuse_what_cannot_work(config)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
-    return create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
+    run = create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
+    asked, name = clean_name(given.get("name", "")), run.read_label().name
+    if asked not in ("", name):
+        print(f"train.py: there is a run {asked} already: this one is called {name}", file=sys.stderr)
+    return run
 
 
 def configure(arguments: argparse.Namespace) -> RunConfig:
@@ -142,8 +154,11 @@ def read_config_file(path: str) -> dict[str, Any]:
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([Problem("config", f"there is no file {path}: --config names a TOML file")]) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError([Problem("config", f"{path} cannot be read as TOML: {error}")]) from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigError([Problem("config", f"{path} cannot be read as a TOML file: {reason}")]) from error
     flat = {key: value for key, value in values.items() if not isinstance(value, dict)}
     for table in values.values():
         flat |= table if isinstance(table, dict) else {}
@@ -173,16 +188,15 @@ def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:
 
 
 def refuse_what_cannot_work(config: RunConfig) -> None:
-    """Answer at once, before a run folder exists: a text that cannot be read, a model that does not fit.
+    """Answer at once, before a run folder exists: a text of no use, a model that does not fit, no such device.
 
     Raises:
         TextError, ConfigError: with the numbers.
     """
-    from text.corpus import check_text
-    from text.prepared import find_prepared
+    from training.prepare import check_trainable
 
-    if find_prepared(config.data.text_file) is None:
-        check_text(config.data.text_file, config.data.encoding, config.data.data_size)
+    check_trainable(config.data, config.model.n_ctx)
+    check_device(config)
     model = config.with_vocabulary(config.data.expected_vocabulary)
     if config.training.device != "cpu" and machine.has_gpu():
         return  # its own memory counts, which only torch can tell
@@ -190,6 +204,31 @@ def refuse_what_cannot_work(config: RunConfig) -> None:
     needed = training_memory(model, micro_batch, config.implementation).total
     if problem := memory_problem(needed, machine.available_memory_bytes()):
         raise ConfigError([problem])
+
+
+def check_device(config: RunConfig) -> None:
+    """Only torch knows whether a device is there; it is asked where a special one was chosen, and imported anyway then.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if config.training.device not in ("auto", "cpu"):
+        from training.device import choose_device
+
+        choose_device(config.training.device)
+
+
+def check_resumable(run: RunFolder) -> None:
+    """Answer at once, before the run's state says that it failed.
+
+    Raises:
+        RunError, TextError, ConfigError: its files or its text cannot be used, or this machine lacks its device.
+    """
+    config = run.read_config()
+    if read_status(run).state != "finished":
+        check_device(config)
+        if not run.data_path.exists():  # its worker ended before it had read the text
+            refuse_what_cannot_work(config)
 
 
 def show_sample(run: RunFolder) -> None:

@@ -1,28 +1,56 @@
 """Which text a model learns from, and how it is cut into tokens."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from config.errors import Problem
+from config.errors import Problem, TextError
 from config.fields import Settings, setting
 
-DATA_SIZE = re.compile(r"all|\d{1,15}|\d{0,15}\.\d{1,15}|\d{1,12}(\.\d{1,6})?[km]", re.IGNORECASE | re.ASCII)
+SIZE_UNITS = {"k": 1_000, "m": 1_000_000}
+COUNT = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([km])|(\d{1,15})", re.ASCII)
+FRACTION = re.compile(r"\d{0,15}\.\d{1,15}|\d{1,15}\.", re.ASCII)
+HOW_TO_SAY_SIZE = "write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
+MUCH_TEXT = 2**62
+"""More characters than any text has: a size is checked against it where the text is not known."""
+
+
+def parse_data_size(size: str, total_characters: int) -> int:
+    """How many characters `--data_size` asks for: "0.1" is a fraction, "50000", "100k" and "1m" are counts.
+
+    A count may be more than there is; the caller decides what to do then.
+
+    Raises:
+        TextError: not a size, or nothing would be left.
+    """
+    wanted = size.strip().lower()
+    if wanted in ("all", "1.0"):
+        return total_characters
+    if wanted == "1":
+        raise TextError("data_size 1 would be one single character; write 1.0 or all for the whole text")
+    if FRACTION.fullmatch(wanted):
+        if not 0 < float(wanted) <= 1:
+            raise TextError(f"data_size {size[:40]} is not a fraction above 0 and up to 1.0; {HOW_TO_SAY_SIZE}")
+        count = math.floor(total_characters * float(wanted))
+    elif match := COUNT.fullmatch(wanted):
+        number, unit, plain = match.groups()
+        count = int(plain) if plain else round(float(number) * SIZE_UNITS[unit])
+    else:
+        raise TextError(f"data_size {size[:40]!r} is not a size of text; {HOW_TO_SAY_SIZE}")
+    if count < 1:
+        of_total = "" if total_characters == MUCH_TEXT else f" of {total_characters:,} characters"
+        raise TextError(f"data_size {size[:40]}{of_total} leaves no text; {HOW_TO_SAY_SIZE}")
+    return count
 
 
 def data_size_is_readable(values: Mapping[str, Any]) -> Problem | None:
     """A fraction, a count, or a count with k or m."""
-    given = values["data_size"].strip()
-    message = "is not a size of text: write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
-    if not DATA_SIZE.fullmatch(given):
-        return Problem("data_size", f"data_size {given[:40]!r} {message}")
-    if given[-1] in "lLkKmM":
-        return None if given[0] in "aA" or float(given[:-1]) > 0 else Problem("data_size", "data_size 0 leaves no text")
-    if float(given) == 0:
-        return Problem("data_size", "data_size 0 leaves no text")
-    if "." in given and float(given) > 1:
-        return Problem("data_size", f"data_size {given} {message}")
+    try:
+        parse_data_size(values["data_size"], MUCH_TEXT)
+    except TextError as error:
+        return Problem("data_size", str(error))
     return None
 
 

@@ -1,9 +1,43 @@
-"""Command-line flags from the same field descriptions as the page's form."""
+"""Command-line flags from the same field descriptions as the page's form, and a parser that refuses in one sentence."""
 
 import argparse
-from typing import Any
+import re
+from typing import Any, NoReturn
 
 from config.fields import FieldInfo, Settings, describe
+
+
+class SentenceParser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong, and not first how everything else is written."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(allow_abbrev=False, **arguments)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one sentence on stderr."""
+        self.exit(2, f"{self.prog}: {self._sentence(message)} (see {self.prog} --help)\n")
+
+    def _sentence(self, message: str) -> str:
+        if found := re.fullmatch(r"unrecognized arguments: (.*)", message, re.DOTALL):
+            return self._unknown(found[1])
+        if found := re.fullmatch(r"argument ([^\s:]+): (.*)", message, re.DOTALL):  # --max_steps/--max-steps
+            flag, problem = found[1].split("/")[0], found[2]
+            if problem.startswith("expected"):
+                return f"{flag} needs a value"
+            if choice := re.fullmatch(r"invalid choice: (.*?) \(choose from (.*)\)", problem, re.DOTALL):
+                return f"{flag} {choice[1][:60]} is not one of {choice[2].replace(chr(39), '')}"
+            return problem if flag.lstrip("-") in problem else f"{flag}: {problem}"
+        return message
+
+    def _unknown(self, words: str) -> str:
+        import difflib  # only on the way to an error
+
+        first = words.split()[0].split("=")[0] if words.split() else ""
+        if not first.startswith("-"):
+            return f"{words[:60]!r} belongs to no flag"
+        known = [flag for flag in self._option_string_actions if "-" not in flag.lstrip("-")]
+        close = difflib.get_close_matches(first.replace("-", "_").replace("__", "--", 1), known, n=1)
+        return f"there is no flag {first[:60]}" + (f": did you mean {close[0]}?" if close else "")
 
 
 def add_flag(parser: argparse._ActionsContainer, name: str, **arguments: Any) -> None:

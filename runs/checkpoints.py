@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,11 +85,14 @@ def _best_first(paths: list[Path]) -> list[Path]:
     return sorted(known, key=known.__getitem__)
 
 
-def choose(run_or_step: RunFolder | Path | str) -> Path:
+def choose(run_or_step: RunFolder | Path | str, say: Callable[[str], None] = lambda sentence: None) -> Path:
     """The checkpoint folder that is meant by a run, by one of its checkpoints, or by the weights file in one.
 
     Of a run: the best (lowest validation loss) that verifies, else the newest that does. Generating, exporting and the
     pages use this one rule.
+
+    Args:
+        say: hears which damaged checkpoints of a run were passed over, and what is taken instead.
 
     Raises:
         CheckpointError: there is none, or none that verifies.
@@ -105,7 +109,7 @@ def choose(run_or_step: RunFolder | Path | str) -> Path:
         if not path.is_dir():
             raise CheckpointError(describe_stranger(path))
         if not STEP_FOLDER.fullmatch(path.name) and not (path / COMMIT).is_file():
-            return _choose_of_run(path)
+            return _choose_of_run(path, say)
     except OSError as error:  # no permission, a name that is too long, a loop of links
         raise CheckpointError(f"The checkpoint {str(path)[:200]} cannot be read: {error.strerror or error}.") from None
     problem = verify(path)
@@ -114,7 +118,7 @@ def choose(run_or_step: RunFolder | Path | str) -> Path:
     return path
 
 
-def _choose_of_run(folder: Path) -> Path:
+def _choose_of_run(folder: Path, say: Callable[[str], None]) -> Path:
     newest_first = [path for _, path in reversed(_find_steps(folder))]
     if not newest_first:
         if (folder / "config.json").is_file():
@@ -124,6 +128,8 @@ def _choose_of_run(folder: Path) -> Path:
     for path in dict.fromkeys(_best_first(newest_first) + newest_first):
         problem = verify(path)
         if problem is None:
+            if problems:
+                say(f"passed over damaged checkpoints, {path.name} is used instead. {' '.join(problems[:3])}")
             return path
         problems.append(f"{path.name}: {problem}")
     told = " ".join(problems[:3])

@@ -18,7 +18,7 @@ from config.run_config import RunConfig
 from runs import machine, shared_files
 from runs.files import read_json, sync_folder, write_json
 from runs.lock import RunLock
-from runs.names import Label, clean_name, clean_note, friendly_name, parse_label
+from runs.names import Label, clean_name, clean_note, friendly_name, numbered_name, parse_label
 from runs.state import read_status
 
 CHECKPOINTS = Path("checkpoints")
@@ -158,6 +158,7 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
 
     Args:
         origin: what the creator knows (seed, parent run, command line …); machine and versions are added.
+        name: what to call it; `name-2` where another run has this name already. Default a friendly name.
 
     Raises:
         ConfigError: the configuration is not one `RunConfig.from_dict` accepts.
@@ -172,7 +173,7 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
         try:
             write_json(run.origin_path, machine.describe() | {"created": now.isoformat(timespec="seconds")} | origin)
             taken = {other.read_label().name for other in list_runs(checkpoints) if other != run}
-            run.write_label(name=name or friendly_name(run.id, taken))
+            run.write_label(name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken))
             write_json(run.config_path, values)  # last: with config.json the folder is a run
             sync_folder(run.path.parent)
         except BaseException:

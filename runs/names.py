@@ -70,6 +70,16 @@ def friendly_name(run_id: str, taken: Collection[str] = ()) -> str:
     return f"{name}-{len(taken)}"
 
 
+def numbered_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or the first of `name-2`, `name-3` … that is not in `taken`: a name must mean one run."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        ending = f"-{number}"
+        found = name[: NAME_LIMIT - len(ending)] + ending
+    return found
+
+
 def clean_name(text: str) -> str:
     """`text` on one line, without control and direction characters, at most 80 characters.
 

@@ -5,30 +5,23 @@ is wrong. A short text then stays in memory. A long one does not: whoever needs 
 block by block, so that memory does not grow with the corpus.
 """
 
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from config.data_config import FRACTION, MUCH_TEXT, parse_data_size
 from config.errors import TextError
 from text.blocks import Block, collect, take
 from text.documents import Changes, Documents, Report
 from text.pieces import check_surrogates
 from text.survey import Survey
 
-SIZE_UNITS = {"k": 1_000, "m": 1_000_000}
-COUNT = re.compile(r"(\d+(?:\.\d+)?)([km])|(\d+)", re.ASCII)
-FRACTION = re.compile(r"\d*\.\d+|\d+\.", re.ASCII)
 SPLIT_SEARCH = 10_000
-HOW_TO_SAY_SIZE = "write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
 
 CHECKED_BYTES = 64_000_000
 """`check_text` reads files up to this size to their end, and of larger ones the beginning."""
-
-EVERYTHING = 2**62
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ def read_text(
     """The text of a file or a folder; see text/documents.py for what they may be.
 
     Args:
-        data_size: How much of it to use, from its start; see `parse_data_size`.
+        data_size: How much of it to use, from its start; see `config.data_config.parse_data_size`.
         field: The field of .jsonl lines with the text.
         separator: What stands between two documents of a text file.
         report: Called now and then with (bytes read, bytes in all) of the files.
@@ -119,45 +112,18 @@ def make_corpus(text: str, name: str, data_size: str = "1.0", notes: Sequence[st
     return _survey(lambda changes: collect([(text, True)] if text else []), name, data_size, notes)
 
 
-def check_text(path: str | Path, encoding: str = "utf-8", data_size: str = "1.0") -> None:
-    """Find at once what `read_text` would refuse; of a huge text only what its beginning shows.
+def check_text(path: str | Path, encoding: str = "utf-8", data_size: str = "1.0") -> Corpus | None:
+    """Find at once what `read_text` would refuse; of a huge text only what its beginning shows, and then None.
 
     Raises:
         TextError: as `read_text`.
     """
     documents = Documents(Path(path), encoding)
     if documents.size_on_disk() <= CHECKED_BYTES:
-        read_text(path, encoding, data_size)
-        return
+        return read_text(path, encoding, data_size)
     parse_data_size(data_size, documents.size_on_disk())
     next(documents.blocks())
-
-
-def parse_data_size(size: str, total_characters: int) -> int:
-    """How many characters `--data_size` asks for: "0.1" is a fraction, "50000", "100k" and "1m" are counts.
-
-    A count may be more than there is; the caller decides what to do then.
-
-    Raises:
-        TextError: not a size, or nothing would be left.
-    """
-    wanted = size.strip().lower()
-    if wanted in ("all", "1.0"):
-        return total_characters
-    if wanted == "1":
-        raise TextError("data_size 1 would be one single character; write 1.0 or all for the whole text")
-    if FRACTION.fullmatch(wanted):
-        if not 0 < float(wanted) <= 1:
-            raise TextError(f"data_size {size[:40]} is not a fraction above 0 and up to 1.0; {HOW_TO_SAY_SIZE}")
-        count = math.floor(total_characters * float(wanted))
-    elif match := COUNT.fullmatch(wanted):
-        number, unit, plain = match.groups()
-        count = int(plain) if plain else round(float(number) * SIZE_UNITS[unit])
-    else:
-        raise TextError(f"data_size {size[:40]!r} is not a size; {HOW_TO_SAY_SIZE}")
-    if count < 1:
-        raise TextError(f"data_size {size[:40]} of {total_characters:,} characters leaves no text; {HOW_TO_SAY_SIZE}")
-    return count
+    return None
 
 
 def split_index(text: str, val_fraction: float) -> int:
@@ -195,15 +161,16 @@ def _survey(
     read: Callable[[Changes | None], Iterator[Block]], name: str, data_size: str, notes: Sequence[str]
 ) -> Corpus:
     """Read everything that is wanted once, and say what it is."""
-    wanted = parse_data_size(data_size, EVERYTHING)
-    if FRACTION.fullmatch(data_size.strip()) and wanted < EVERYTHING:
+    wanted = parse_data_size(data_size, MUCH_TEXT)
+    if FRACTION.fullmatch(data_size.strip()) and wanted < MUCH_TEXT:
         wanted = parse_data_size(data_size, Survey(read(None)).characters)  # a fraction of how many?
     changes = Changes()
     found = Survey(take(read(changes), wanted))
     if found.blank:
-        raise TextError(f"{name} is empty: give a file with text in it")
+        what = "holds only white space" if found.characters else "is empty"
+        raise TextError(f"{name} {what}: give a file with text in it")
     sentences = [*notes, *changes.sentences()]
-    if found.characters < wanted < EVERYTHING:
+    if found.characters < wanted < MUCH_TEXT:
         sentences.append(
             f"data_size {data_size} is more than the {found.characters:,} characters of {name}: all are used."
         )

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from config.data_config import DataConfig
 from config.errors import RunError, TextError
 from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
-from text.corpus import read_text
+from text.corpus import check_text, read_text, split_position
 from text.prepared import find_prepared, follow_prepared, link_tokens
 from text.sample import learn_tokenizer, sampling_note
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
@@ -29,6 +30,32 @@ class PreparedText:
     tokenizer: Tokenizer
     train: np.ndarray  # [token]
     val: np.ndarray  # [token]
+
+
+# A validation split with this many characters for each token of a window has room for one, however long its tokens are.
+ENOUGH_CHARACTERS = 64
+
+
+def check_trainable(data: DataConfig, n_ctx: int) -> None:
+    """Find at once what `prepare_text` would refuse; a short text is cut into tokens for that, a huge one only begun.
+
+    Raises:
+        TextError: as `prepare_text`.
+    """
+    if (folder := find_prepared(data.text_file)) is not None:
+        corpus = folder.manifest["corpus"]
+        check_lengths(folder.files.counts, corpus["name"], corpus["characters"], n_ctx)
+        return
+    text = check_text(data.text_file, data.encoding, data.data_size)
+    is_long = text is None or text.characters * data.val_fraction > ENOUGH_CHARACTERS * (n_ctx + 1)
+    if text is None or (is_long and data.tokenizer_type != "gpt2"):  # which may have to be fetched, and then may fail
+        return
+    tokenizer = learn_tokenizer(data.tokenizer_type, text, data.vocab_size, data.val_fraction, **data.tokenizer_options)
+    if not is_long:
+        border = split_position(text, data.val_fraction)
+        splits = {"train": text.text[:border], "val": text.text[border:]}
+        counts = {name: len(tokenizer.encode_array(split)) for name, split in splits.items()}
+        check_lengths(counts, text.name, text.characters, n_ctx)
 
 
 def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = lambda: None) -> PreparedText:

@@ -302,3 +302,20 @@ def test_a_reader_that_has_enough_is_no_error(run):
     assert process.wait(timeout=300) == 0
     assert b"Traceback" not in err
     assert b"Broken" not in err
+
+
+def test_a_damaged_best_checkpoint_is_passed_over_aloud(home, capsys):
+    run = make_run(home / "checkpoints", steps=((2, 1.0), (4, 2.0)))
+    weights = run.step_path(2) / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-10])
+    for named in (run.path, "hopeful heron"):
+        assert call("--checkpoint", named, "--max_new_tokens", 1) == 0
+        said = capsys.readouterr().err.splitlines()[0]
+        assert said.startswith("infer.py: passed over") and "step_00000004 is used instead. step_00000002: " in said
+
+
+def test_a_wrong_flag_is_one_sentence(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        call("--checkpont", "x")
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -12,6 +12,7 @@ import pytest
 
 import train
 from config.run_config import RunConfig
+from runs import control
 from runs.files import read_json
 from runs.folder import RunFolder, list_runs
 from runs.state import read_status
@@ -85,7 +86,13 @@ def test_demos_have_nothing_to_decide(config_of):
     (["--d_model", "60000", "--n_layers", "1000", "--n_heads", "1000"], "GB of memory"),
     (["--run", "no-such-run"], "There is no run 'no-such-run'"),
     (["--run", "x", "--lr", "1"], "leave out --lr"),
-    (["--config", "README-that-is-not-there.toml"], "cannot be read as TOML"),
+    (["--config", "README-that-is-not-there.toml"], "there is no file README-that-is-not-there.toml: --config names"),
+    (["--config", "README.md"], "README.md cannot be read as a TOML file: "),
+    (["--config", "docs"], "docs cannot be read as a TOML file: Is a directory"),
+    (["--device", "mps"], "device mps is not available here: take cpu, or auto"),
+    (["--data_size", "300"], "validation split of training.txt has 30 tokens, but n_ctx 256 needs 257"),
+    (["--data_size", "3k", "--tokenizer_type", "bpe", "--vocab_size", "300"], "but n_ctx 256 needs 257"),
+    (["--data_size", "2k", "--tokenizer_type", "sentencepiece", "--vocab_size", "900000"], "vocab_size"),
     (["--use_einops", "--no_einops"], "choose one implementation"),
     (["--demo", "quick", "--architecture", "GPT"], "--demo brings its own architecture"),
     (["--architecture", "GPT", "--rope_theta", "5"], "rope_theta has no effect unless position is rope"),
@@ -108,7 +115,8 @@ def test_a_config_file_with_wrong_kinds_names_them(tmp_path, capsys):
 
 def test_bad_text_files_are_named_with_a_way_out(tmp_path, capsys):
     for name, content, words in (
-        ("empty.txt", b"", "empty"),
+        ("empty.txt", b"", "empty.txt is empty"),
+        ("blank.txt", b" \n\t\n" * 9, "blank.txt holds only white space"),
         ("latin.txt", "Käse und Brötchen".encode("latin-1"), "--encoding latin-1"),
         ("program.txt", b"\x7fELF\x00\x01", "binary"),
     ):
@@ -117,10 +125,56 @@ def test_bad_text_files_are_named_with_a_way_out(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
-def test_a_flag_of_the_wrong_kind_is_usage_and_exits_with_2(capsys):
+@pytest.mark.parametrize("flags, sentence", [
+    (["--max_steps", "many"], "max_steps must be a whole number, not 'many'"),
+    (["--max_step", "5"], "there is no flag --max_step: did you mean --max_steps?"),
+    (["--warm-up-step=5"], "there is no flag --warm-up-step: did you mean --warmup_steps?"),
+    (["--frobnicate"], "there is no flag --frobnicate"),
+    (["--lr"], "--lr needs a value"),
+    (["LLAMA"], "'LLAMA' belongs to no flag"),
+    (["--demo", "slow"], "--demo 'slow' is not one of quick, full"),
+])  # fmt: skip
+def test_a_wrong_flag_is_one_sentence_without_the_usage_of_all_others(capsys, flags, sentence):
     with pytest.raises(SystemExit) as exit_:
-        train.main(["--max_steps", "many"])
-    assert exit_.value.code == 2 and "max_steps must be a whole number, not 'many'" in capsys.readouterr().err
+        train.main(flags)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == f"train.py: {sentence} (see train.py --help)\n"
+
+
+def test_a_second_run_of_the_same_name_is_numbered_and_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "run_worker", lambda run: 0)
+    for _ in range(3):
+        assert train.main(["--checkpoints", str(tmp_path), "--name", "first", *SMALL]) == 0
+    said = capsys.readouterr().err
+    assert [run.read_label().name for run in list_runs(tmp_path)] == ["first-3", "first-2", "first"]
+    assert said.count("there is a run first already: this one is called first-") == 2
+    assert train.find_run(tmp_path, "first") == list_runs(tmp_path)[-1]
+
+
+def test_what_only_the_worker_finds_wrong_leaves_no_folder_either(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("training.prepare.check_trainable", lambda data, n_ctx: None)
+    assert train.main(["--checkpoints", str(tmp_path), *SMALL, "--data_size", "50"]) == 2
+    printed = capsys.readouterr()
+    assert "needs 17" in printed.err and printed.out == "" and list_runs(tmp_path) == []
+
+
+def test_a_resume_that_cannot_work_is_refused_before_the_state_says_failed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "run_worker", lambda run: 0)
+    text = tmp_path / "text.txt"
+    text.write_text("a line of text\n" * 100)
+    for flags in (["--device", "cpu"], ["--device", "cpu", "--text_file", str(text)]):
+        assert train.main(["--checkpoints", str(tmp_path / "runs"), *SMALL, *flags]) == 0
+    second, first = list_runs(tmp_path / "runs")
+    values = json.loads(first.config_path.read_text())
+    values["training"]["device"] = "mps"
+    first.config_path.write_text(json.dumps(values))
+    text.unlink()
+    capsys.readouterr()
+    for run, words in ((first, "device mps is not available"), (second, "text.txt")):
+        assert train.main(["--run", str(run.path)]) == 2
+        assert words in capsys.readouterr().err and not run.state_path.exists()
+    control.announce_launch(second)  # a page started this one: the worker itself tells it, through the state
+    assert train.main(["--run", str(second.path)]) == 0
 
 
 def test_bad_input_is_answered_without_loading_torch():

@@ -13,7 +13,7 @@ import pytest
 
 from config.errors import CheckpointError, RunError
 from runs import checkpoints, verification
-from runs.checkpoints import choose, list_checkpoints, make_temporary_folder, prune, publish, sweep, verify
+from runs.checkpoints import WEIGHTS, choose, list_checkpoints, make_temporary_folder, prune, publish, sweep, verify
 from runs.folder import RunFolder
 
 
@@ -348,3 +348,14 @@ def test_listing_again_is_cheap(run: RunFolder, make_checkpoint, monkeypatch: py
     start = time.process_time()
     list_checkpoints(run)
     assert time.process_time() - start < 0.02
+
+
+def test_a_damaged_best_is_passed_over_aloud(run: RunFolder, make_checkpoint):
+    said: list[str] = []
+    best, other = make_checkpoint(run, 1, 0.5), make_checkpoint(run, 2, 0.9)
+    assert choose(run, said.append) == best and said == []
+    (best / WEIGHTS).write_bytes(b"x")
+    assert choose(run, said.append) == other
+    (sentence,) = said
+    assert sentence.startswith("passed over damaged checkpoints, step_00000002 is used instead. step_00000001: ")
+    assert "bytes" in sentence

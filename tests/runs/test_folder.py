@@ -208,6 +208,14 @@ def test_names_and_notes_are_bounded_and_harmless():
     assert clean_name("<script> **bold** ![](http://x)") == "<script> **bold** ![](http://x)"  # shown literally
 
 
+def test_a_name_means_one_run(root: Path, config):
+    names = [create_run(root, config, {}, name=name).read_label().name for name in ("a b", " a  b ", "a b", "a b-2")]
+    assert names == ["a b", "a b-2", "a b-3", "a b-2-2"]
+    long = [create_run(root, config, {}, name="x" * 200).read_label().name for _ in range(2)]
+    assert long == ["x" * 80, "x" * 78 + "-2"]
+    assert find_run(root, "a b").read_label().name == "a b"
+
+
 def test_an_id_has_one_friendly_name():
     assert len(set(ADJECTIVES)) == len(ADJECTIVES) and len(set(ANIMALS)) == len(ANIMALS)
     assert friendly_name("20261130141502") == friendly_name("20261130141502") == "frosty-lapwing"
@@ -243,7 +251,7 @@ def use_tokens(run: RunFolder, key: str) -> Path:
 
 
 def test_a_live_run_is_not_deleted(run: RunFolder, start_worker):
-    with pytest.raises(RunError, match="is queued: stop it before"):
+    with pytest.raises(RunError, match="is starting: stop it before"):
         delete_run(run)
     start_worker(run)
     with pytest.raises(RunError, match="is running: stop it before"):

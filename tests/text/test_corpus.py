@@ -45,7 +45,7 @@ def test_latin_1_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b" \r\n\t ", "is empty"),
+        (b" \r\n\t ", "holds only white space"),
         (b"\xef\xbb\xbf", "is empty"),
         (b"abc\0def", "byte 4 is zero"),
         (b"\x89PNG\r\n\x1a\n\0\0", "binary"),
