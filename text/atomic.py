@@ -1,8 +1,34 @@
 """Writing files so that a reader sees all of a file or none of it, and a crash loses neither the old nor the new."""
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from config.errors import TextError
+
+
+@contextmanager
+def hold_alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a folder, or a file that is made if needed; the kernel frees it when this process ends, however it ends.
+
+    Args:
+        otherwise: What to say when another process holds it.
+
+    Raises:
+        TextError: another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDONLY) if path.is_dir() else os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TextError(otherwise) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -15,12 +15,11 @@ from config.errors import CheckpointError, TextError
 from config.fields import describe
 from config.flags import add_flag
 from text.documents import Changes, Documents
+from text.processes import useful_processes
 from text.tokenizer import CLASSES, Tokenizer, load_tokenizer, train_tokenizer
 from text.words import PATTERNS
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
-SEVERAL_PROCESSES_BYTES = 10_000_000  # below this, starting processes takes longer than they save
-MOST_PROCESSES = 8
 
 
 def main(program: str, argv: list[str] | None = None, tokenizer_type: str | None = None) -> int:
@@ -81,7 +80,7 @@ def train(arguments: argparse.Namespace) -> None:
             pattern=arguments.bpe_pattern,
             special_tokens=arguments.special_tokens,
             min_frequency=arguments.min_frequency,
-            processes=arguments.processes or _useful_processes(documents),
+            processes=arguments.processes or useful_processes(documents.size_on_disk()),
         )
     else:
         tokenizer = train_tokenizer(
@@ -166,12 +165,6 @@ def _add_training_flags(parser: argparse.ArgumentParser, tokenizer_type: str | N
     add_flag(bpe, "special_tokens", nargs="+", metavar="T", help="Such as '<|endoftext|>'. Default none.")
     add_flag(bpe, "min_frequency", type=int, metavar="N", help="Merge no pair that occurs less often. Default 2.")
     add_flag(bpe, "processes", type=int, metavar="N", help="That count words. Default: as many as help.")
-
-
-def _useful_processes(documents: Documents) -> int:
-    if documents.size_on_disk() < SEVERAL_PROCESSES_BYTES:
-        return 1
-    return min(os.cpu_count() or 1, MOST_PROCESSES)
 
 
 def _token_lines(tokenizer: Tokenizer, n_tokens: int) -> Iterable[str]:

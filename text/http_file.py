@@ -5,7 +5,6 @@ Last-Modified). With both, the server is asked for the rest (Range), if the vers
 """
 
 import errno
-import fcntl
 import http.client
 import json
 import os
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import TextError
-from text.atomic import write_atomically
+from text.atomic import hold_alone, write_atomically
 
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 4
@@ -36,18 +35,18 @@ class CutOff(OSError):
 
 @contextmanager
 def owned(part: Path) -> Iterator[None]:
-    """Hold `part` alone, made if needed; an empty one is removed in the end."""
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise TextError(f"another process is getting {part.stem} already: wait for it") from None
-    finally:
-        os.close(descriptor)
-        if part.exists() and not part.stat().st_size:
-            part.unlink()
-            stamp_of(part).unlink(missing_ok=True)
+    """Hold `part` alone, made if needed; an empty one is removed in the end.
+
+    Raises:
+        TextError: another process holds it.
+    """
+    with hold_alone(part, f"another process is getting {part.stem} already: wait for it"):
+        try:
+            yield
+        finally:
+            if part.exists() and not part.stat().st_size:
+                part.unlink()
+                stamp_of(part).unlink(missing_ok=True)
 
 
 def stamp_of(part: Path) -> Path:

@@ -8,37 +8,39 @@ is trained on this text, or the folder of one that exists, such as that of a run
 end-of-text token where the tokenizer has one. The end of the text becomes the validation split.
 
 All work goes on in DIR.partial and is renamed to DIR when it is whole. Stop it at any time: the same command goes on
-where it stopped. The text is read twice, once for its numbers and its hash and once for its tokens.
+where it stopped. A long text is never in memory: it is read once for its numbers and its hash, once more for each thing
+that depends on its length (where the validation split begins, what the tokenizer learns from), and once for its tokens.
 """
 
 import argparse
-import fcntl
 import json
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from config.data_config import DataConfig
 from config.errors import CheckpointError, ConfigError, TextError
-from config.fields import find_problems
-from text.atomic import sync_folder, write_atomically
+from config.fields import describe, find_problems, is_active
+from config.flags import add_flag, given_settings
+from text.atomic import hold_alone, sync_folder, write_atomically
 from text.corpus import Corpus, read_text, split_position
+from text.learn import NOT_LEARNED, learn_tokenizer, sampling_note
 from text.prepared import TOKENIZER, PreparedFolder, find_prepared
+from text.processes import useful_processes
 from text.progress_bar import byte_bar
-from text.sample import learn_tokenizer, sampling_note
 from text.token_file import check_lengths, write_manifest
 from text.token_writer import NOTE, encode_here, encode_in_processes, write_tokens
-from text.tokenizer import CLASSES, FILE_NAME, Tokenizer, load_tokenizer
+from text.tokenizer import CLASSES, Tokenizer, load_tokenizer
+from text.tokenizer_file import FILE_NAME
+from text.words import PATTERNS
 
 EXIT_STOPPED, EXIT_WRONG_INPUT = 1, 2
 REQUEST = "request.json"
 NOTE_SECONDS = 5.0
-MOST_PROCESSES = 8  # of them by default: 8 of gpt2's size stay below 1 GB together
+DEFAULTS = DataConfig()
 
 Say = Callable[[str], None]
 Report = Callable[[int, int], None]
@@ -49,8 +51,10 @@ def prepare(
     tokenizer: str,
     out: Path,
     *,
-    vocab_size: int = 1024,
-    val_fraction: float = 0.1,
+    vocab_size: int = DEFAULTS.vocab_size,
+    bpe_pattern: str = DEFAULTS.bpe_pattern,
+    sentencepiece_model: str = DEFAULTS.sentencepiece_model,
+    val_fraction: float = DEFAULTS.val_fraction,
     processes: int = 1,
     report: Report | None = None,
     say: Say = lambda sentence: None,
@@ -59,8 +63,8 @@ def prepare(
 
     Args:
         tokenizer: A type of tokenizer, or the folder of one.
-        vocab_size: For a tokenizer that is trained.
-        processes: How many encode at a time.
+        vocab_size, bpe_pattern, sentencepiece_model: For a tokenizer that is trained; see config/data_config.py.
+        processes: How many work at a time.
         report: Called with (bytes done, bytes in all) of the text.
         say: Called with a sentence when there is something to tell.
 
@@ -69,21 +73,33 @@ def prepare(
         CheckpointError: the tokenizer is missing or damaged.
     """
     existing = load_existing(tokenizer)
+    settings: dict[str, Any] = {
+        "vocab_size": vocab_size, "bpe_pattern": bpe_pattern, "sentencepiece_model": sentencepiece_model,
+    }  # fmt: skip
     request = {
         "corpus": [corpus.sha256, corpus.borders_sha256],
         "val_fraction": val_fraction,
-        "tokenizer": existing.content_hash() if existing else [tokenizer, vocab_size],
+        "tokenizer": existing.content_hash() if existing else [tokenizer, _with_effect(settings, tokenizer)],
     }
-    partial_folder = out.with_name(f"{out.name}.partial")
     if finished := _find_finished(out, request):
         say(f"{out} holds these tokens already")
         return finished
-    with _owned(partial_folder):
-        learned = _start(partial_folder, request, existing, corpus, tokenizer, vocab_size, val_fraction, say)
-        _write(partial_folder, corpus, learned, val_fraction, processes, report, request)
-        (partial_folder / NOTE).unlink(missing_ok=True)
-        (partial_folder / REQUEST).unlink()
-        partial_folder.rename(out)  # takes the place of an empty folder, too
+
+    def make_tokenizer() -> Tokenizer:
+        if existing:
+            return existing
+        if tokenizer not in NOT_LEARNED:
+            say(f"learning the {tokenizer} tokenizer. {sampling_note(tokenizer, corpus, val_fraction)}".strip())
+        return learn_tokenizer(tokenizer, corpus, val_fraction=val_fraction, processes=processes, **settings)
+
+    folder = out.with_name(f"{out.name}.partial")
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold_alone(folder, f"another process works in {folder}: wait for it, or choose another --out"):
+        made_with = _start(folder, request, make_tokenizer, say)
+        _write(folder, corpus, made_with, val_fraction, processes, report, request)
+        (folder / NOTE).unlink(missing_ok=True)
+        (folder / REQUEST).unlink()
+        folder.rename(out)  # takes the place of an empty folder, too
     sync_folder(out.parent)
     finished = find_prepared(out)
     assert finished is not None
@@ -122,30 +138,7 @@ def _find_finished(out: Path, request: dict[str, Any]) -> PreparedFolder | None:
     return found
 
 
-@contextmanager
-def _owned(folder: Path) -> Iterator[None]:
-    """Make `folder` if needed and hold it alone; the kernel frees it when this process ends, however that happens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise TextError(f"another process works in {folder}: wait for it, or choose another --out") from None
-    finally:
-        os.close(descriptor)
-
-
-def _start(
-    folder: Path,
-    request: dict[str, Any],
-    existing: Tokenizer | None,
-    corpus: Corpus,
-    name: str,
-    vocab_size: int,
-    val_fraction: float,
-    say: Say,
-) -> Tokenizer:
+def _start(folder: Path, request: dict[str, Any], make_tokenizer: Callable[[], Tokenizer], say: Say) -> Tokenizer:
     """The tokenizer of the work in `folder`: found there, or put there at the beginning."""
     try:
         if json.loads((folder / REQUEST).read_bytes()) == request:
@@ -156,9 +149,7 @@ def _start(
         pass  # nothing there, or nothing of use: from the beginning
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    if existing is None:
-        say(f"learning the {name} tokenizer. {sampling_note(name, corpus, val_fraction)}".strip())
-    tokenizer = existing or learn_tokenizer(name, corpus, vocab_size, val_fraction)
+    tokenizer = make_tokenizer()
     tokenizer.save(folder / TOKENIZER)
     write_atomically(folder / REQUEST, json.dumps(request).encode())
     return tokenizer
@@ -194,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
         print(sentence, file=sys.stderr)
 
     try:
-        _check_settings(arguments)
+        settings = check_settings(arguments)
         load_existing(arguments.tokenizer)  # a wrong name is told before the text is read
         with byte_bar("Reading") as report:
             corpus = read_text(
@@ -202,11 +193,11 @@ def main(argv: list[str] | None = None) -> int:
             )
         for note in corpus.notes:
             say(note)
+        processes = arguments.processes or useful_processes(corpus.bytes)
         with byte_bar("Cutting into tokens") as report:
             prepared = prepare(
-                corpus, arguments.tokenizer, arguments.out, vocab_size=arguments.vocab_size,
-                val_fraction=arguments.val_fraction, processes=arguments.processes, report=report, say=say,
-            )  # fmt: skip
+                corpus, arguments.tokenizer, arguments.out, processes=processes, report=report, say=say, **settings
+            )
     except (TextError, ConfigError, CheckpointError) as error:
         say(f"text.prepare: {error}")
         return EXIT_WRONG_INPUT
@@ -229,22 +220,38 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("text", type=Path, help="a .txt, .txt.gz or .jsonl file, or a folder of them")
     parser.add_argument("--tokenizer", default="bpe", help=f"{'|'.join(CLASSES)}, or a folder with one. Default bpe.")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
-    parser.add_argument("--vocab_size", "--vocab-size", type=int, default=1024, help="of a tokenizer that is trained")
-    parser.add_argument("--val_fraction", "--val-fraction", type=float, default=0.1, help="share for validation")
+    add_flag(parser, "vocab_size", type=int, metavar="N", help="Of bpe or sentencepiece. Default 1,024.")
+    add_flag(parser, "bpe_pattern", choices=tuple(PATTERNS), help="How bpe cuts words. Default gpt2.")
+    add_flag(parser, "sentencepiece_model", choices=("bpe", "unigram"), help="How SentencePiece learns. Default bpe.")
+    add_flag(parser, "val_fraction", type=float, metavar="F", help="Share for validation. Default 0.1.")
     parser.add_argument("--encoding", choices=("utf-8", "latin-1"), default="utf-8", help="of the text files")
     parser.add_argument("--field", default="text", help="the field of .jsonl lines with the text. Default text.")
     parser.add_argument("--separator", default="", help="between documents in a text file, such as '<|endoftext|>'")
-    parser.add_argument(
-        "--processes", type=int, default=min(os.cpu_count() or 1, MOST_PROCESSES), help="that encode at a time"
-    )
+    parser.add_argument("--processes", type=int, metavar="N", help="that work at a time. Default: as many as help.")
     return parser
 
 
-def _check_settings(arguments: argparse.Namespace) -> None:
-    if problems := find_problems(DataConfig, {"val_fraction": arguments.val_fraction}):
+def check_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of `DataConfig` that were given.
+
+    Raises:
+        ConfigError: one of them is out of range.
+        TextError: one would have no effect, or the number of processes is out of range.
+    """
+    given = {name: value for name, value in given_settings(arguments, DataConfig).items() if name != "encoding"}
+    if problems := find_problems(DataConfig, given):
         raise ConfigError(problems)
-    if not 1 <= arguments.processes <= 64:
+    for name in given.keys() - _with_effect(given, arguments.tokenizer).keys():
+        raise TextError(f"--{name} has no effect with --tokenizer {arguments.tokenizer}: leave it out")
+    if arguments.processes is not None and not 1 <= arguments.processes <= 64:
         raise TextError(f"--processes {arguments.processes} must be from 1 to 64")
+    return given
+
+
+def _with_effect(settings: dict[str, Any], tokenizer: str) -> dict[str, Any]:
+    """Those that matter to this type of tokenizer."""
+    fields = describe(DataConfig)
+    return {name: value for name, value in settings.items() if is_active(fields[name], {"tokenizer_type": tokenizer})}
 
 
 if __name__ == "__main__":

@@ -53,9 +53,14 @@ class PreparedFolder:
         made_with = self.manifest["tokenizer"]
         settings = {"data_size": "1.0", "encoding": "utf-8", "val_fraction": self.manifest["val_fraction"]}
         settings["tokenizer_type"] = made_with["type"]
-        of_tokenizer = {"vocab_size": made_with["vocab_size"], "bpe_pattern": made_with["pattern"]}
+        of_tokenizer = {
+            "vocab_size": made_with["vocab_size"],
+            "bpe_pattern": made_with["pattern"],
+            "sentencepiece_model": made_with.get("model_type"),  # older manifests do not have it
+        }
         fields = describe(DataConfig)
-        return settings | {name: value for name, value in of_tokenizer.items() if is_active(fields[name], settings)}
+        known = {name: value for name, value in of_tokenizer.items() if value is not None}
+        return settings | {name: value for name, value in known.items() if is_active(fields[name], settings)}
 
 
 def find_prepared(path: str | Path) -> PreparedFolder | None:

@@ -39,17 +39,19 @@ class SentencePieceTokenizer(Tokenizer):
 
     Args:
         model: The bytes of a SentencePiece model file.
+        model_type: How it was learned, "bpe" or "unigram"; "" where nobody knows.
     """
 
     type: ClassVar[str] = "sentencepiece"
 
-    def __init__(self, model: bytes):
+    def __init__(self, model: bytes, model_type: str = ""):
         try:
             self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError) as error:
             raise TextError("the SentencePiece model cannot be read: it is damaged") from error
         super().__init__([_piece_bytes(self.processor, token) for token in range(self.processor.get_piece_size())])
         self.model = model
+        self.model_type = model_type
 
     @classmethod
     def train(cls, text: str, vocab_size: int, model_type: str = "bpe", *, exact: bool = True) -> Self:
@@ -91,7 +93,7 @@ class SentencePieceTokenizer(Tokenizer):
             )
         except RuntimeError as error:
             raise TextError(_explain_failure(str(error), vocab_size, len(text))) from error
-        return cls(model.getvalue())
+        return cls(model.getvalue(), model_type)
 
     def encode_known(self, text: str) -> np.ndarray:
         """Ids of the pieces; see the top of this file for the one character that has none."""
@@ -105,8 +107,9 @@ class SentencePieceTokenizer(Tokenizer):
         return list(dict.fromkeys(re.findall(f"{LONE_SURROGATE.pattern}|{SPACE_SIGN}", text)))
 
     def settings(self) -> dict[str, Any]:
-        """The hash of the model, which is a file of its own."""
-        return {"model_file": MODEL_FILE, "model_sha256": hashlib.sha256(self.model).hexdigest()}
+        """The hash of the model, which is a file of its own, and how it was learned."""
+        known = {"model_type": self.model_type} if self.model_type else {}
+        return {"model_file": MODEL_FILE, "model_sha256": hashlib.sha256(self.model).hexdigest(), **known}
 
     def extra_files(self) -> dict[str, bytes]:
         """The model as SentencePiece writes it; its own tools open it too."""
@@ -121,7 +124,9 @@ class SentencePieceTokenizer(Tokenizer):
         model = path.read_bytes()
         if hashlib.sha256(model).hexdigest() != settings["model_sha256"]:
             raise TextError(f"{path} is damaged: its hash is not the one in tokenizer.json")
-        return cls(model)
+        if (model_type := settings.get("model_type", "")) not in ("", *MODEL_TYPES):
+            raise TextError(f"its model_type is not one of {', '.join(MODEL_TYPES)}")
+        return cls(model, model_type)
 
 
 def _lines(text: str) -> Iterator[str]:

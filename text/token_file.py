@@ -141,6 +141,7 @@ def write_manifest(
             "vocab_size": tokenizer.vocab_size,
             "sha256": tokenizer.content_hash(),
             "pattern": tokenizer.settings().get("pattern"),
+            "model_type": tokenizer.settings().get("model_type"),
         },
         "sha256": {name: hash_file(folder / f"{name}.bin") for name in written.counts},
         **more,

@@ -1,20 +1,15 @@
 """Writing the tokens of a corpus: its pieces are encoded, by one process or by several, and appended to two files.
 
-Only a few pieces are in memory at a time, whatever the length of the corpus: `PIECES_PER_PROCESS` for each process.
+Only a few pieces are in memory at a time, whatever the length of the corpus (text/processes.py).
 """
 
 import hashlib
 import json
 import os
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,9 +20,9 @@ from config.errors import TextError
 from text.atomic import write_atomically
 from text.blocks import Block, Split, cut_into_pieces
 from text.corpus import Corpus
+from text.processes import map_in_processes
 from text.tokenizer import Tokenizer, load_tokenizer
 
-PIECES_PER_PROCESS = 2
 NOTE = "progress.json"
 
 Progress = Callable[[int, int], None]
@@ -115,45 +110,21 @@ def encode_in_processes(pieces: Iterator[Piece], folder: Path, processes: int) -
     Raises:
         TextError: a process was killed, as a system does that runs out of memory.
     """
-    waiting: deque[tuple[Split, Block, Future[np.ndarray]]] = deque()
-    # spawn, not fork: a forked child shares the locks of threads that it does not have, and may hang.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (str(folder),))
-    try:
-        for split, piece in pieces:
-            waiting.append((split, piece, pool.submit(_encode_in_worker, piece)))
-            if len(waiting) >= PIECES_PER_PROCESS * processes:
-                split, piece, ids = waiting.popleft()
-                yield split, piece, ids.result()
-        for split, piece, ids in waiting:
-            yield split, piece, ids.result()
-    except BrokenProcessPool:
-        raise TextError(
-            "a tokenizing process was killed, perhaps for want of memory: start again, with fewer --processes"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    start = partial(_load_tokenizer, str(folder))
+    for (split, piece), ids in map_in_processes(_encode_in_process, pieces, processes, start):
+        yield split, piece, ids
 
 
-_worker_tokenizer: Tokenizer
+_tokenizer_of_process: Tokenizer
 
 
-def _start_worker(folder: str) -> None:
-    global _worker_tokenizer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker_tokenizer = load_tokenizer(folder)
+def _load_tokenizer(folder: str) -> None:
+    global _tokenizer_of_process
+    _tokenizer_of_process = load_tokenizer(folder)
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers, which would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _encode_in_worker(piece: Block) -> np.ndarray:
-    return encode_piece(_worker_tokenizer, piece)
+def _encode_in_process(piece: Piece) -> np.ndarray:
+    return encode_piece(_tokenizer_of_process, piece[1])
 
 
 class _Reading:

@@ -15,11 +15,9 @@ BPE adds `hugging_face/tokenizer.json`, the same in the format of Hugging Face, 
     python -m text train training.txt --tokenizer_type byte --out my_tokenizer
 """
 
-import hashlib
 import importlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
@@ -27,14 +25,12 @@ import numpy as np
 
 from config.errors import CheckpointError, TextError
 from text.atomic import write_atomically
-from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words, split_at_special
+from text.pieces import LONE_SURROGATE, check_surrogates, split_at_special
+from text.tokenizer_file import FORMAT, hash_record, read_record, write_record
 
 if TYPE_CHECKING:
     from text.corpus import Corpus
 
-FILE_NAME = "tokenizer.json"
-FORMAT = 1
-MAX_FILE_BYTES = 200_000_000
 CLASSES = {
     "character": ("text.character", "CharacterTokenizer"),
     "byte": ("text.byte", "ByteTokenizer"),
@@ -144,7 +140,9 @@ class Tokenizer(ABC):
                 return self.encode_known(text)
             parts: list[np.ndarray] = []
             for part, token in split_at_special(text, self.special_ids):
-                parts += [self.encode_known(part), self._special_array(token)]
+                parts.append(self.encode_known(part))
+                if token:
+                    parts.append(np.array([self.special_ids[token]], dtype=self.dtype))
             return np.concatenate(parts)
         except UnicodeEncodeError:
             check_surrogates(text, "the text")
@@ -156,17 +154,6 @@ class Tokenizer(ABC):
     ) -> list[int]:
         """Token ids of `text` as a list; see `encode_array`."""
         return self.encode_array(text, unknown=unknown, special=special).tolist()
-
-    @final
-    def encode_in_pieces(
-        self, text: str, *, special: Literal["text", "token"] = "text"
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """Encode a long text with little memory: how many characters each piece has, and its ids."""
-        for part, token in split_at_special(text, self.special_ids if special == "token" else ()):
-            for piece in cut_at_words(part):
-                yield len(piece), self.encode_array(piece)
-            if token:
-                yield len(token), self._special_array(token)
 
     @final
     def decode_bytes(self, ids: Ids) -> bytes:
@@ -194,7 +181,7 @@ class Tokenizer(ABC):
     @final
     def content_hash(self) -> str:
         """SHA-256 of everything that decides how text is cut: the same for equal tokenizers, on every machine."""
-        return _hash_record(self._record())
+        return hash_record(self._record())
 
     @final
     def save(self, folder: str | Path) -> None:
@@ -204,11 +191,7 @@ class Tokenizer(ABC):
         for name, content in self.extra_files().items():
             (folder / name).parent.mkdir(exist_ok=True)
             write_atomically(folder / name, content)
-        record = {**self._record(), "content_hash": self.content_hash()}
-        write_atomically(folder / FILE_NAME, (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode())
-
-    def _special_array(self, token: str) -> np.ndarray:
-        return np.array([self.special_ids[token]] if token else [], dtype=self.dtype)
+        write_record(folder, self._record())
 
     def _record(self) -> dict[str, Any]:
         return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **self.settings()}
@@ -243,6 +226,7 @@ def train_tokenizer(
     bpe_pattern: str = "gpt2",
     sentencepiece_model: str = "bpe",
     special_tokens: Sequence[str] = (),
+    processes: int = 1,
 ) -> Tokenizer:
     """A tokenizer of type `name` for this text.
 
@@ -255,7 +239,7 @@ def train_tokenizer(
             0 trains on all of it.
         bpe_pattern: How bpe cuts words, a name in `text.words.PATTERNS`.
         sentencepiece_model: "bpe" or "unigram".
-        special_tokens: Of bpe; the other types take no notice.
+        special_tokens, processes: Of bpe, see `BytePairTokenizer.train`; the other types take no notice.
 
     Raises:
         TextError: no such tokenizer, or the text does not allow this vocabulary size.
@@ -267,7 +251,7 @@ def train_tokenizer(
     if name in ("bpe", "sentencepiece"):
         content = content[: split_index(content, val_fraction)]
     options: dict[str, dict[str, Any]] = {
-        "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens},
+        "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens, "processes": processes},
         "sentencepiece": {"model_type": sentencepiece_model},
     }
     return cls.train(content, vocab_size, **options.get(name, {}))
@@ -280,7 +264,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         CheckpointError: the folder holds no tokenizer, or one that is damaged.
     """
     folder = Path(folder)
-    record = _read_record(folder / FILE_NAME)
+    record = read_record(folder)
     try:
         tokenizer = tokenizer_class(record["type"]).from_settings(record, folder)
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -290,30 +274,3 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
             f"the tokenizer in {folder} is damaged: it has {tokenizer.vocab_size} tokens, not {record['vocab_size']}"
         )
     return tokenizer
-
-
-def _hash_record(record: Mapping[str, Any]) -> str:
-    canonical = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    """tokenizer.json, parsed and compared with its hash."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise CheckpointError(f"{path} is damaged: it is larger than {MAX_FILE_BYTES:,} bytes")
-        record = json.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} holds no tokenizer: there is no {path.name} in it") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: it is not JSON ({error})") from error
-    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
-        raise CheckpointError(f"{path} is damaged: it names no tokenizer type")
-    if record.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {record.get('format')!r}; this version reads format {FORMAT}")
-    expected = record.pop("content_hash", None)
-    if _hash_record(record) != expected:
-        raise CheckpointError(f"{path} is damaged: its content does not match its content_hash")
-    return record

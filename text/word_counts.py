@@ -4,17 +4,16 @@ So it is the part that is worth several processes. The text is cut into pieces a
 process counts the words of whole pieces, and the counts are added up: the sum does not depend on who counted what.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from config.errors import TextError
 from text.pieces import check_surrogates, cut_at_lines, split_at_special
+from text.processes import map_in_processes
 from text.words import find_words
 
 MAX_WORD_BYTES = 1_000
-PIECES_PER_PROCESS = 2  # waiting or being counted: enough to keep everyone busy, few enough to stay small in memory
 
 
 def count_words(
@@ -29,14 +28,14 @@ def count_words(
         processes: With more than one, the calling program needs `if __name__ == "__main__":` around its start.
 
     Raises:
-        TextError: `processes` is below 1, or the text has half of a surrogate pair.
+        TextError: `processes` is below 1, the text has half of a surrogate pair, or a process was killed.
     """
     if processes < 1:
         raise TextError(f"processes {processes} cannot count anything: use 1 or more")
     pieces = cut_at_lines(_checked([text] if isinstance(text, str) else text), special_tokens)
     counts: Counter[str] = Counter()
-    for counted in _count_each(pieces, pattern, tuple(special_tokens), processes):
-        counts.update(counted)
+    for found in _count_each(pieces, partial(_count_piece, pattern=pattern, special=tuple(special_tokens)), processes):
+        counts.update(found)
     words: Counter[bytes] = Counter()
     for word, count in counts.items():
         content = word.encode()
@@ -45,28 +44,16 @@ def count_words(
     return words
 
 
-def _count_each(
-    pieces: Iterator[str], pattern: str, special_tokens: tuple[str, ...], processes: int
-) -> Iterator[Counter[str]]:
+def _count_each(pieces: Iterator[str], count: Callable[[str], Counter[str]], processes: int) -> Iterator[Counter[str]]:
     """The counts of each piece, in order."""
     if processes == 1:
-        for piece in pieces:
-            yield _count_piece(piece, pattern, special_tokens)
-        return
-    # Fresh processes, never forks: a fork copies locks that a thread of this process may hold for ever.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Counter[str]]] = deque()
-        for piece in pieces:
-            waiting.append(pool.submit(_count_piece, piece, pattern, special_tokens))
-            if len(waiting) >= PIECES_PER_PROCESS * processes:
-                yield waiting.popleft().result()
-        for future in waiting:
-            yield future.result()
+        return map(count, pieces)
+    return (found for _, found in map_in_processes(count, pieces, processes))
 
 
-def _count_piece(piece: str, pattern: str, special_tokens: tuple[str, ...]) -> Counter[str]:
+def _count_piece(piece: str, pattern: str, special: tuple[str, ...]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for part, _ in split_at_special(piece, special_tokens):
+    for part, _ in split_at_special(piece, special):
         counts.update(find_words(part, pattern))
     return counts
 

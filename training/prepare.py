@@ -17,8 +17,8 @@ from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
 from text.corpus import check_text, read_text, split_position
+from text.learn import learn_tokenizer, sampling_note
 from text.prepared import find_prepared, follow_prepared, link_tokens
-from text.sample import learn_tokenizer, sampling_note
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
 from text.tokenizer import Tokenizer, load_tokenizer
 

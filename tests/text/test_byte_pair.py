@@ -11,6 +11,7 @@ from config.errors import TextError
 from text.byte_pair import BytePairTokenizer, MergeStep, learn_merges
 from text.gpt2 import Gpt2Tokenizer
 from text.merge_tokenizer import encode_word, parse_merge, to_signs
+from text.pieces import cut_at_words
 from text.tokenizer import load_tokenizer
 from text.word_counts import count_words
 
@@ -103,7 +104,7 @@ def test_a_stretch_without_places_to_cut_is_cut_alike(monkeypatch: pytest.Monkey
     ids = tokenizer.encode(text)
     assert len(ids) == 100 + 1  # the cut falls between an a and its b
     assert ids == tokenizer.encode_readably(text)
-    assert ids == [number for _, part in tokenizer.encode_in_pieces(text) for number in part.tolist()]
+    assert ids == [number for piece in cut_at_words(text) for number in tokenizer.encode(piece)]
 
 
 def test_the_earliest_merge_goes_first() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import TextError
 from text.corpus import check_text, make_corpus, parse_data_size, read_text, split_index, split_position
-from text.sample import learn_tokenizer, sample_for_tokenizer, sampling_note
+from text.learn import learn_tokenizer, sample_for_tokenizer, sampling_note
 from text.tokenizer import train_tokenizer
 
 
@@ -224,7 +224,7 @@ def test_a_sample_is_spread_over_the_training_split(streamed: Path) -> None:
 def test_tokenizers_learn_from_a_sample_of_a_long_text(
     streamed: Path, story: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("text.sample.SAMPLE_CHARACTERS", 2_000)
+    monkeypatch.setattr("text.learn.SAMPLE_CHARACTERS", 2_000)
     corpus = read_text(streamed)
     character = learn_tokenizer("character", corpus, 0, 0.1)
     assert character.decode(character.encode(corpus.text)) == corpus.text  # the last line has a character of its own

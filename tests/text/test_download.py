@@ -260,6 +260,7 @@ def test_two_at_once_do_not_meet(server: Server, corpus: PublicCorpus, tmp_path:
     fcntl.flock(holder, fcntl.LOCK_EX)
     with pytest.raises(TextError, match=r"another process is getting a\.txt already"):
         download(corpus, tmp_path)
+    assert (tmp_path / "a.txt.part").exists()  # it is the other one's, however little has come
     os.close(holder)
 
 

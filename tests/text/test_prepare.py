@@ -23,6 +23,7 @@ from text.blocks import Block
 from text.corpus import Corpus, make_corpus, read_text
 from text.prepare import main, prepare
 from text.prepared import PreparedFolder, find_prepared
+from text.processes import PIECES_PER_PROCESS
 from text.progress_bar import byte_bar
 from text.token_file import open_tokens, prepare_tokens
 from text.token_writer import encode_here, encode_in_processes
@@ -187,7 +188,7 @@ def test_few_pieces_are_read_ahead(bpe: Path) -> None:
         _, piece, ids = next(encoded)
         assert piece.text == f"piece {number} of the story"
         assert load_tokenizer(bpe).decode(ids) == piece.text
-        assert read - number < token_writer.PIECES_PER_PROCESS * 2
+        assert read - number < PIECES_PER_PROCESS * 2
     encoded.close()
 
 
@@ -410,7 +411,7 @@ def test_the_bar_shows_amount_and_speed(capfd: pytest.CaptureFixture[str]) -> No
         (["a.txt", "--tokenizer", "klingon"], "neither one of"),
         (["a.txt", "--val_fraction", "0.9"], "val_fraction"),
         (["a.txt", "--processes", "0"], "--processes 0 must be"),
-        (["a.txt", "--tokenizer", "bpe", "--vocab_size", "5"], "too small for bpe"),
+        (["a.txt", "--tokenizer", "bpe", "--vocab_size", "5"], "vocab_size 5 is below 257"),
         (["a.jsonl"], "line 1 of a.jsonl has no field 'text'"),
     ],
 )

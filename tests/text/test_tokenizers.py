@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from config.errors import CheckpointError, TextError
+from text.blocks import collect, cut_into_pieces
 from text.byte import ByteTokenizer
 from text.byte_pair import BytePairTokenizer
 from text.character import CharacterTokenizer
 from text.corpus import make_corpus
 from text.gpt2 import Gpt2Tokenizer
 from text.sentence_piece import SentencePieceTokenizer
+from text.token_writer import encode_piece
 from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
 
 MAKERS: dict[str, Callable[[str], Tokenizer]] = {
@@ -90,12 +92,17 @@ def test_unusual_text_comes_back(tokenizer: Tokenizer, name: str) -> None:
     assert trained.decode(trained.encode(text)) == text
 
 
+def encode_in_pieces(tokenizer: Tokenizer, text: str) -> list[np.ndarray]:
+    """As `text.token_writer` does it for a corpus."""
+    pieces = cut_into_pieces(collect([(text, True)]), len(text))
+    return [encode_piece(tokenizer, piece) for _, piece in pieces]
+
+
 def test_one_long_line(tokenizer: Tokenizer, story: str) -> None:
     text = story.replace("\n", " ") * 80
-    assert len(text) > 1_000_000
-    counts = [(characters, len(ids)) for characters, ids in tokenizer.encode_in_pieces(text)]
-    assert sum(characters for characters, _ in counts) == len(text)
-    assert sum(count for _, count in counts) == len(tokenizer.encode_array(text))
+    pieces = encode_in_pieces(tokenizer, text)
+    assert len(pieces) > 1
+    assert np.array_equal(np.concatenate(pieces), tokenizer.encode_array(text))
 
 
 @pytest.mark.slow
@@ -104,8 +111,9 @@ def test_one_line_of_100_megabytes(tokenizer: Tokenizer, story: str) -> None:
     line = story.replace("\n", " ")
     text = line * (100_000_000 // len(line) + 1)
     start = time.process_time()
-    assert sum(characters for characters, _ in tokenizer.encode_in_pieces(text)) == len(text)
+    pieces = encode_in_pieces(tokenizer, text)
     assert time.process_time() - start < 150
+    assert "".join(map(tokenizer.decode, pieces)) == text
 
 
 def test_no_text_gives_no_tokens(tokenizer: Tokenizer) -> None:
@@ -114,12 +122,11 @@ def test_no_text_gives_no_tokens(tokenizer: Tokenizer) -> None:
 
 
 def test_pieces_give_the_tokens_of_the_whole(tokenizer: Tokenizer, story: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tokenizer.encode(story)
-    monkeypatch.setattr("text.pieces.cut_at_words.__defaults__", (97,))
-    pieces = list(tokenizer.encode_in_pieces(story))
+    whole = tokenizer.encode_array(story)
+    monkeypatch.setattr("text.blocks.PIECE_CHARACTERS", 97)
+    pieces = encode_in_pieces(tokenizer, story)
     assert len(pieces) > 100
-    assert sum(characters for characters, _ in pieces) == len(story)
-    assert [token for _, ids in pieces for token in ids.tolist()] == whole
+    assert np.array_equal(np.concatenate(pieces), whole)
 
 
 def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer: Tokenizer, story: str, tmp_path: Path) -> None:
@@ -298,13 +305,13 @@ class TestTraining:
 class TestLoading:
     def write(self, folder: Path, **changes: object) -> None:
         """A tokenizer file whose hash is right, whatever else is wrong."""
-        from text.tokenizer import _hash_record
+        from text.tokenizer_file import hash_record
 
         CharacterTokenizer.train("abc").save(folder)
         record = json.loads((folder / "tokenizer.json").read_text())
         record.update(changes)
         del record["content_hash"]
-        record["content_hash"] = _hash_record(record)
+        record["content_hash"] = hash_record(record)
         (folder / "tokenizer.json").write_text(json.dumps(record))
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
@@ -356,11 +363,11 @@ class TestLoading:
             load_tokenizer(tmp_path)
 
     def test_files_that_are_no_json(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for content in (b"\x80\x04pickle", b"[1]", b"[" * 100_000, b"\xff"):
+        for content in (b"\x80\x04pickle", b"[1]", b"[" * 100_000, b"\xff", b"9" * 5_000):
             (tmp_path / "tokenizer.json").write_bytes(content)
             with pytest.raises(CheckpointError, match="is damaged"):
                 load_tokenizer(tmp_path)
-        monkeypatch.setattr("text.tokenizer.MAX_FILE_BYTES", 3)
+        monkeypatch.setattr("text.tokenizer_file.MAX_FILE_BYTES", 3)
         (tmp_path / "tokenizer.json").write_bytes(b"{    }")
         with pytest.raises(CheckpointError, match="larger than 3 bytes"):
             load_tokenizer(tmp_path)

@@ -82,10 +82,10 @@ def test_what_cannot_be_counted() -> None:
 
 
 def test_several_processes_are_used_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(processes: int, **_: object) -> None:
+    def start(processes: int, *_: object) -> None:
         raise ChildProcessError(processes)
 
-    monkeypatch.setattr("text.word_counts.ProcessPoolExecutor", start)
+    monkeypatch.setattr("text.processes.ProcessPoolExecutor", start)
     with pytest.raises(ChildProcessError, match="7"):
         BytePairTokenizer.train("abab", 257, processes=7)
     assert BytePairTokenizer.train("abab", 257, processes=1).vocab_size == 257
