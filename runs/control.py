@@ -29,9 +29,9 @@ def request(run: RunFolder, message: str) -> None:
     Raises:
         RunError: there is no such message.
     """
-    if message not in REQUESTS:
-        raise RunError(f"There is no message {message!r} to a run; there are {', '.join(REQUESTS)}.")
-    _write(run, message)
+    _check(message)
+    run.control_path.mkdir(exist_ok=True)
+    os.close(os.open(run.control_path / message, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666))
 
 
 def clear(run: RunFolder, message: str) -> None:
@@ -40,8 +40,7 @@ def clear(run: RunFolder, message: str) -> None:
     Raises:
         RunError: there is no such message.
     """
-    if message not in REQUESTS:
-        raise RunError(f"There is no message {message!r} to a run; there are {', '.join(REQUESTS)}.")
+    _check(message)
     (run.control_path / message).unlink(missing_ok=True)
 
 
@@ -123,6 +122,6 @@ def take_over(run: RunFolder) -> None:
         clear_all(run)
 
 
-def _write(run: RunFolder, name: str) -> None:
-    run.control_path.mkdir(exist_ok=True)
-    os.close(os.open(run.control_path / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666))
+def _check(message: str) -> None:
+    if message not in REQUESTS:
+        raise RunError(f"There is no message {message!r} to a run; there are {', '.join(REQUESTS)}.")

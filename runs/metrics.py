@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from runs.files import to_json_line
 from runs.following import REFRESH_SECONDS, LineFollower, to_number
-from runs.thinning import GrowingSeries, Points, downsample
+from runs.thinning import GrowingSeries, Points
 
 if TYPE_CHECKING:
     from runs.folder import RunFolder
-
-__all__ = ["MetricsReader", "MetricsWriter", "SamplesReader", "downsample"]
 
 FLUSH_SECONDS = 0.25
 _CHUNK_BYTES = 1 << 20
@@ -167,23 +165,13 @@ class MetricsReader:
             return {name: column[-1] for name, column in self._columns.items() if column}
 
     @property
-    def steps(self) -> list[float]:
-        """Optimizer step of each row."""
-        return self.columns("step")["step"]
-
-    @property
-    def train_loss_nats(self) -> list[float]:
-        """Training loss of each row, in nats per token."""
-        return self.columns("train_loss_nats")["train_loss_nats"]
-
-    @property
     def evaluations(self) -> list[dict[str, float]]:
         """The evaluation lines so far: step, val_loss_nats, val_bits_per_byte."""
         with self._lock:
             return [dict(row) for row in self._evaluations]
 
     def series(self, y: str, x: str = "step", *, buckets: int = 1000, smoothing: float = 0.0) -> Points:
-        """Column `y` over column `x` for a chart: thinned as `downsample` does, at most `2 * buckets` points.
+        """Column `y` over column `x` for a chart: the lowest and highest of each bucket, at most `2 * buckets` points.
 
         A redraw costs what is new, not the length of the run.
 

@@ -9,15 +9,8 @@ from collections.abc import Sequence
 Points = tuple[list[float], list[float]]
 
 
-def downsample(x: Sequence[float], y: Sequence[float], buckets: int = 1000) -> Points:
-    """At most `2 * buckets` points of the curve: of each bucket of neighbours the lowest and the highest.
-
-    Unlike a mean or every n-th point this keeps every spike. The order of x is kept. Values that are not finite are
-    left out; a bucket that has no other gives one NaN, which a chart draws as a gap.
-    """
-    points: Points = ([], [])
-    _thin(x, y, 0, len(y), bucket_width(len(y), buckets), points)
-    return points
+# An average looks back over at most about this share of the curve so far: a tenth.
+LOOK_BACK = 10
 
 
 def bucket_width(count: int, buckets: int) -> int:
@@ -32,7 +25,11 @@ def bucket_width(count: int, buckets: int) -> int:
 
 
 def _thin(x: Sequence[float], y: Sequence[float], start: int, end: int, width: int, points: Points) -> None:
-    """Append the thinned points of rows `start` to `end` to `points`."""
+    """Append the thinned points of rows `start` to `end` to `points`: the lowest and the highest of each bucket.
+
+    Unlike a mean or every n-th point this keeps every spike. The order of x is kept. Values that are not finite are
+    left out; a bucket that has no other gives one NaN, which a chart draws as a gap.
+    """
     for begin in range(start, end, width):
         values = y[begin : min(begin + width, end)]
         if not math.isfinite(sum(values)):
@@ -51,7 +48,12 @@ def _thin(x: Sequence[float], y: Sequence[float], start: int, end: int, width: i
 
 
 class GrowingSeries:
-    """The thinned, smoothed curve of two columns that only grow: a call costs what is new since the last one."""
+    """The thinned, smoothed curve of two columns that only grow: a call costs what is new since the last one.
+
+    Args:
+        buckets: of neighbours, each of which gives its lowest and its highest point.
+        smoothing: weight of the past in an exponential moving average; 0 shows the values as they are.
+    """
 
     def __init__(self, buckets: int, smoothing: float) -> None:
         if not 0.0 <= smoothing < 1.0:
@@ -60,7 +62,7 @@ class GrowingSeries:
         self._smoothing = smoothing
         self._smooth: array[float] = array("d")
         self._average = 0.0
-        self._weight = 0.0
+        self._seen = 0
         self._start_with(1)
 
     def _start_with(self, width: int) -> None:
@@ -84,11 +86,17 @@ class GrowingSeries:
         return points
 
     def _extend_average(self, y: Sequence[float]) -> None:
-        """Exponential moving average, divided by the weight it has seen so that it does not start at zero."""
-        keep, average, weight = self._smoothing, self._average, self._weight
+        """Exponential moving average that forgets faster while the curve is short.
+
+        After n values it keeps min(smoothing, n / (n + 10)) of the past. The usual correction, dividing by the weights
+        so far, would show the mean of everything at first, which lies a third of a nat above a loss that falls as in
+        the first steps of a training; this lies less than a tenth above it.
+        """
+        average, seen = self._average, self._seen
         for value in y[len(self._smooth) :]:
             if math.isfinite(value):  # one infinite loss must not erase the rest of the curve
+                keep = min(self._smoothing, seen / (seen + LOOK_BACK))
                 average = keep * average + (1.0 - keep) * value
-                weight = keep * weight + (1.0 - keep)
-            self._smooth.append(average / weight if weight else math.nan)
-        self._average, self._weight = average, weight
+                seen += 1
+            self._smooth.append(average if seen else math.nan)
+        self._average, self._seen = average, seen

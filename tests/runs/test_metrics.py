@@ -12,7 +12,7 @@ import pytest
 
 from runs import following, metrics
 from runs.folder import RunFolder
-from runs.metrics import MetricsReader, MetricsWriter, SamplesReader, downsample
+from runs.metrics import MetricsReader, MetricsWriter, SamplesReader
 from runs.thinning import GrowingSeries, bucket_width
 
 
@@ -38,8 +38,8 @@ def test_what_is_written_is_read(run: RunFolder):
     writer.close()
     reader = MetricsReader(run.metrics_path)
     assert reader.refresh() and len(reader) == 2
-    assert reader.steps == [1.0, 2.0]
-    assert reader.train_loss_nats == [0.1 + 0.2, math.inf]  # bit for bit
+    assert reader.columns("step")["step"] == [1.0, 2.0]
+    assert reader.columns("train_loss_nats")["train_loss_nats"] == [0.1 + 0.2, math.inf]  # bit for bit
     columns = reader.columns("grad_norm", "learning_rate", "unheard_of")
     assert math.isnan(columns["grad_norm"][0]) and columns["learning_rate"][1] == 1e-3
     assert all(math.isnan(value) for value in columns["unheard_of"]) and len(columns["unheard_of"]) == 2
@@ -118,20 +118,20 @@ def test_a_full_disk_neither_loses_nor_doubles_a_line(path: Path, monkeypatch: p
 def test_a_torn_line_waits_for_its_end(path: Path, reader: MetricsReader):
     assert not reader.refresh()
     path.write_text(line(1) + line(2)[:9])
-    assert reader.refresh() and reader.steps == [1.0]
+    assert reader.refresh() and reader.columns("step")["step"] == [1.0]
     assert not reader.refresh()
     with path.open("a") as file:
         file.write(line(2)[9:])
-    assert reader.refresh() and reader.steps == [1.0, 2.0]
+    assert reader.refresh() and reader.columns("step")["step"] == [1.0, 2.0]
 
 
 def test_a_file_that_shrank_is_read_anew(path: Path, reader: MetricsReader):
     path.write_text("".join(line(step) for step in range(10)))
     reader.refresh()
     path.write_text(line(0))
-    assert reader.refresh() and reader.steps == [0.0]
+    assert reader.refresh() and reader.columns("step")["step"] == [0.0]
     path.unlink()
-    assert reader.refresh() and reader.steps == [] and reader.last() == {}
+    assert reader.refresh() and reader.columns("step")["step"] == [] and reader.last() == {}
 
 
 def test_a_file_that_was_cut_and_grew_again_is_read_anew(path: Path, reader: MetricsReader):
@@ -142,8 +142,8 @@ def test_a_file_that_was_cut_and_grew_again_is_read_anew(path: Path, reader: Met
         file.seek(0, os.SEEK_END)
         file.write("".join(line(step, 0.5, elapsed_seconds=2.123) for step in range(3, 20)))
     assert reader.refresh()
-    assert reader.steps == [float(step) for step in range(20)]
-    assert reader.train_loss_nats == [1.0] * 3 + [0.5] * 17
+    assert reader.columns("step")["step"] == [float(step) for step in range(20)]
+    assert reader.columns("train_loss_nats")["train_loss_nats"] == [1.0] * 3 + [0.5] * 17
 
 
 def test_another_file_of_the_same_name_is_read_anew(path: Path, reader: MetricsReader):
@@ -152,7 +152,7 @@ def test_another_file_of_the_same_name_is_read_anew(path: Path, reader: MetricsR
     other = path.with_name("other")
     other.write_text(line(7) + line(2) + line(3))
     other.replace(path)
-    assert reader.refresh() and reader.steps == [7.0, 2.0, 3.0]
+    assert reader.refresh() and reader.columns("step")["step"] == [7.0, 2.0, 3.0]
 
 
 def test_damaged_lines_are_left_out(path: Path, reader: MetricsReader):
@@ -161,7 +161,7 @@ def test_damaged_lines_are_left_out(path: Path, reader: MetricsReader):
     with path.open("ab") as file:
         file.write(b"\xff\xfe\n" + line(4).encode())
     reader.refresh()
-    assert reader.steps == [1.0, 2.0, 3.0, 4.0]
+    assert reader.columns("step")["step"] == [1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize("value", ["true", "null", '"1.5"', "[1]", "1" * 400])
@@ -169,7 +169,7 @@ def test_what_is_no_number_is_nan(path: Path, reader: MetricsReader, value: str)
     path.write_text('{"step": 1, "train_loss_nats": 2.0, "grad_norm": ' + value + "}\n" + line(2))
     reader.refresh()
     assert math.isnan(reader.columns("grad_norm")["grad_norm"][0])
-    assert reader.train_loss_nats == [2.0, 1.0]
+    assert reader.columns("train_loss_nats")["train_loss_nats"] == [2.0, 1.0]
 
 
 def test_a_line_without_end_is_stepped_over(path: Path, reader: MetricsReader, monkeypatch: pytest.MonkeyPatch):
@@ -180,7 +180,7 @@ def test_a_line_without_end_is_stepped_over(path: Path, reader: MetricsReader, m
     with path.open("a") as file:
         file.write("x" * 500 + "\n" + line(2))
     reader.refresh()
-    assert reader.steps == [1.0, 2.0]
+    assert reader.columns("step")["step"] == [1.0, 2.0]
 
 
 def test_a_value_that_comes_later_in_the_run_has_its_row(path: Path, reader: MetricsReader):
@@ -274,7 +274,7 @@ def test_samples_are_followed_too(tmp_path: Path):
 def test_thinning_keeps_order_ends_of_range_and_size(count: int):
     generator = random.Random(count)
     y = [generator.gauss(0.0, 1.0) for _ in range(count)]
-    x, thinned = downsample(list(range(count)), y, buckets=1_000)
+    x, thinned = GrowingSeries(1_000, 0.0).extend(list(range(count)), y)
     assert len(x) <= 2_000
     assert x == sorted(set(x))
     assert thinned == [y[int(position)] for position in x]
@@ -289,13 +289,13 @@ def test_thinning_keeps_order_ends_of_range_and_size(count: int):
 def test_thinning_keeps_every_spike(position: int, height: float):
     y = [1.0] * 100_000
     y[position] = height
-    x, thinned = downsample(range(100_000), y)
+    x, thinned = GrowingSeries(1_000, 0.0).extend(range(100_000), y)
     assert (position, height) in set(zip(x, thinned, strict=True))
 
 
 def test_values_that_are_not_finite_hide_no_others():
     y = [1.0, math.nan, 5.0, -math.inf, math.nan, math.nan, math.inf, math.nan, 3.0]
-    x, thinned = downsample(range(9), y, buckets=3)
+    x, thinned = GrowingSeries(3, 0.0).extend(range(9), y)
     assert [x[0], *thinned[:2]] == [0, 1.0, 5.0]
     assert x[2] == 4 and math.isnan(thinned[2])
     assert (x[3], thinned[3]) == (8, 3.0)
@@ -303,7 +303,7 @@ def test_values_that_are_not_finite_hide_no_others():
 
 def test_thinning_needs_a_bucket():
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        downsample([1], [1], buckets=0)
+        GrowingSeries(0, 0.0).extend([1], [1])
     assert [bucket_width(count, 1_000) for count in (0, 1_000, 1_001, 2_000, 2_001)] == [1, 1, 2, 2, 4]
 
 
@@ -321,10 +321,21 @@ def test_smoothing_is_a_weighted_mean_of_the_past_that_steps_over_nan(path: Path
     path.write_text(line(1, 4.0) + line(2, 2.0) + line(3, "nan") + line(4, 1.0))
     reader.refresh()
     _, smooth = reader.series("train_loss_nats", smoothing=0.5)
-    second = (0.25 * 4.0 + 0.5 * 2.0) / 0.75
-    assert smooth == pytest.approx([4.0, second, second, (0.125 * 4.0 + 0.25 * 2.0 + 0.5 * 1.0) / 0.875])
+    second = 1 / 11 * 4.0 + 10 / 11 * 2.0
+    assert smooth == pytest.approx([4.0, second, second, 2 / 12 * second + 10 / 12 * 1.0])
     with pytest.raises(ValueError, match="smoothing"):
         reader.series("train_loss_nats", smoothing=1.0)
+
+
+@pytest.mark.parametrize("smoothing", [0.6, 0.9, 0.98])
+def test_smoothing_keeps_up_with_the_first_steps_and_still_smooths_the_last(smoothing: float):
+    losses = [1.7 + 2.5 * math.exp(-step / 30) for step in range(2_000)]  # as a tiny model's: 4.2 to 1.7
+    x = [float(step) for step in range(len(losses))]
+    _, smooth = GrowingSeries(len(losses), smoothing).extend(x, losses)
+    assert smooth[0] == losses[0] and max(abs(a - b) for a, b in zip(smooth, losses, strict=True)) < 0.1
+    noisy = [1.0 + 0.1 * (-1) ** step for step in range(2_000)]
+    _, smooth = GrowingSeries(len(losses), smoothing).extend(x, noisy)
+    assert max(abs(value - 1.0) for value in smooth[-100:]) <= 0.1 * (1 - smoothing)
 
 
 def test_series_follow_the_run_over_a_cut_and_any_x(path: Path, reader: MetricsReader):
