@@ -80,11 +80,18 @@ class TrainConfig(Settings):
     )
     """Cut each batch into this many micro-batches: the same result in less memory."""
 
+    optimizer: str = setting(
+        "adamw", group="Optimizer", title="Optimizer", typical="adamw",
+        choices=("adamw", "adamw_plain", "muon", "sgd"),
+    )  # fmt: skip
+    """What turns gradients into steps; adamw suits every model here, adamw_plain is the same in readable code (slower),
+    muon turns matrices as a whole, sgd needs a rate about a hundred times as high."""
+
     lr: float = setting(
         1e-3, group="Optimizer", title="Learning rate", symbol="η", typical="1e-3 tiny, 6e-4 full", minimum=1e-9,
         maximum=1e6, basic=True,
     )  # fmt: skip
-    """Size of an optimizer step at its highest; smaller for wider models."""
+    """Size of an optimizer step at its highest; smaller for wider models, because their outputs add up more terms."""
 
     min_lr: float | None = setting(
         None, group="Optimizer", title="Final learning rate", typical="1e-4, a tenth of lr", minimum=0.0, maximum=1e6
@@ -111,23 +118,23 @@ class TrainConfig(Settings):
     weight_decay: float = setting(
         0.1, group="Optimizer", title="Weight decay", symbol="λ", typical="0.1", minimum=0.0, maximum=10.0
     )
-    """Pulls matrices towards zero at each step; vectors (norms, biases) are left alone."""
+    """Pulls matrices towards zero at each step, against memorizing; vectors (norms, biases) are left alone."""
 
     beta1: float = setting(
         0.9, group="Optimizer", title="Momentum", symbol="β₁", typical="0.9", minimum=0.0, maximum=0.9999
     )
-    """Memory of the gradient's running average: 0.9 remembers about ten steps."""
+    """Memory of the gradient's running average: 0.9 remembers about ten steps, enough to smooth a small batch."""
 
     beta2: float = setting(
         0.99, group="Optimizer", title="Second-moment memory", symbol="β₂", typical="0.99; 0.95 for large batches",
-        minimum=0.0, maximum=0.99999,
+        minimum=0.0, maximum=0.99999, only_when=("optimizer", ("adamw", "adamw_plain", "muon")),
     )  # fmt: skip
-    """Memory of the squared gradient's running average: 0.99 remembers about a hundred steps."""
+    """Memory of the squared gradient's running average: 0.99 remembers about a hundred steps, for short runs."""
 
     grad_clip: float = setting(
         1.0, group="Optimizer", title="Gradient clipping", typical="1.0; 0 is off", minimum=0.0, maximum=1e6
     )
-    """Longest gradient (2-norm) that is applied; longer ones are shortened to this."""
+    """Longest gradient (2-norm) that is applied; longer ones are shortened, so that one odd batch cannot do harm."""
 
     eval_interval: int = setting(
         100, group="Watching", title="Evaluate every", typical="100", unit="steps", minimum=1, maximum=100_000_000
@@ -169,9 +176,11 @@ class TrainConfig(Settings):
     """Where to compute; auto takes a GPU if there is one."""
 
     dtype: str = setting(
-        "auto", group="Machine", title="Precision", typical="auto", choices=("auto", "float32", "bfloat16")
-    )
-    """Number format of matrix products; auto takes bfloat16 where the hardware is faster with it."""
+        "auto", group="Machine", title="Precision", typical="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )  # fmt: skip
+    """Number format of matrix products; auto takes bfloat16 where the hardware is faster with it, else float32;
+    float16 is for GPUs without bfloat16."""
 
     compile: bool = setting(False, group="Machine", title="Compile", typical="off for short runs")
     """Let torch.compile fuse the step: faster after a slow first step."""

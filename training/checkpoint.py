@@ -24,6 +24,7 @@ from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer, load_tokenizer
 from training.gate import check_size, read_tensors
+from training.optimizer import ModelOptimizer
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -39,7 +40,7 @@ def save_checkpoint(trainer: "Trainer") -> Path:
     """
     run, step = trainer.run, trainer.progress.step
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
-    moments = optimizer_tensors(trainer.model, trainer.optimizer)
+    moments = trainer.optimizer.state_tensors()
     _check_free_space(run.path, sum(t.numel() * t.element_size() for t in (*weights.values(), *moments.values())))
 
     temporary = make_temporary_folder(run, step)
@@ -61,7 +62,7 @@ def save_checkpoint(trainer: "Trainer") -> Path:
 def load_latest(
     run: RunFolder,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: ModelOptimizer,
     device: torch.device,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any] | None:
@@ -87,7 +88,9 @@ def load_latest(
             "delete its step folders to train it again from step 0"
         )
     model.load_state_dict(read_tensors(folder / "model.safetensors", shapes_of(model)), strict=True)
-    restore_optimizer(model, optimizer, _read_moments(folder / "optimizer.safetensors", model))
+    # An optimizer that has not stepped yet has no state.
+    moments = read_tensors(folder / "optimizer.safetensors", optimizer.state_shapes(), required=())
+    optimizer.load_state_tensors(moments)
     state: dict[str, Any] = read_json(folder / "trainer.json")
     restore_random_state(state["rng"], device)
     return state
@@ -129,25 +132,6 @@ def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: `<parameter>/exp_avg`, `<parameter>/exp_avg_sq`, `<parameter>/step`."""
-    return {
-        f"{name}/{key}": value.detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
-    parameters = dict(model.named_parameters())
-    for key, value in tensors.items():
-        name, _, entry = key.rpartition("/")
-        parameter = parameters[name]
-        # Fused AdamW keeps its step counter beside the parameter, on the parameter's device.
-        optimizer.state[parameter][entry] = value.to(parameter.device)
-
-
 def random_state(device: torch.device) -> dict[str, str]:
     """torch's random generators as text; batches, evaluation and samples have seeds of their own."""
     states = {"cpu": torch.get_rng_state()}
@@ -169,14 +153,6 @@ def restore_random_state(states: dict[str, str], device: torch.device) -> None:
         torch.cuda.set_rng_state(tensor("cuda"), device)
     if device.type == "mps" and "mps" in states:
         torch.mps.set_rng_state(tensor("mps"))
-
-
-def _read_moments(file: Path, model: nn.Module) -> dict[str, Tensor]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, parameter in model.named_parameters():
-        shapes |= {f"{name}/{moment}": tuple(parameter.shape) for moment in ("exp_avg", "exp_avg_sq")}
-        shapes[f"{name}/step"] = ()
-    return read_tensors(file, shapes, required=())
 
 
 def _check_free_space(folder: Path, needed: int) -> None:

@@ -1,7 +1,5 @@
 """Where and in which number format to compute."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
 from config.errors import ConfigError, Problem
@@ -30,11 +28,4 @@ def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
         # Without these instructions bfloat16 products are emulated, and slower than float32.
         fast = device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
         return torch.bfloat16 if fast else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[asked]
-
-
-def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Matrix products in `dtype` inside this context; weights, norms and sums stay in float32."""
-    if dtype == torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=dtype)
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[asked]

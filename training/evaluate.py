@@ -22,12 +22,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from text.batches import Batch, get_batch, sequential_windows
 from text.tokenizer import Tokenizer
+from training.loss import model_loss
+
+LossOf = Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a model, inputs and targets: nats per token
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class Score:
         return f"{self.loss_nats:.4f} nats, {self.bits_per_byte:.4f} bits per byte ({self.tokens:,} tokens)"
 
 
-def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-    """Mean negative log-likelihood of the targets, in nats per token."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-
-
 class Evaluator:
     """Scores a model on the validation split.
 
@@ -66,6 +62,7 @@ class Evaluator:
         n_ctx: Tokens of a window.
         seed: Decides which windows `score_sample` takes.
         precision: Number format of the model's matrix products, as in training.
+        loss_of: How to compute the mean loss of a batch; a compiled `model_loss`, for example.
     """
 
     def __init__(
@@ -77,9 +74,10 @@ class Evaluator:
         n_ctx: int,
         seed: int,
         precision: AbstractContextManager[object],
+        loss_of: LossOf = model_loss,
     ):
         self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
-        self.precision = precision
+        self.precision, self.loss_of = precision, loss_of
         self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
         # What parts two documents is a token to predict, but no byte of the text.
         self.byte_lengths[list(tokenizer.special_ids.values())] = 0
@@ -122,7 +120,7 @@ class Evaluator:
         try:
             for inputs, targets in batches:
                 with self.precision:
-                    losses.append(next_token_loss(model(inputs.to(device)), targets.to(device)))
+                    losses.append(self.loss_of(model, inputs.to(device), targets.to(device)))
                 sizes.append(targets.numel())
                 tokens += targets.numel()
                 text_bytes += int(self.byte_lengths[targets].sum())

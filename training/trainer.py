@@ -18,9 +18,11 @@ from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
 from text.batches import get_batch
 from training.checkpoint import load_latest, save_checkpoint
-from training.device import autocast, choose_device, choose_dtype
-from training.evaluate import Evaluator, Score, next_token_loss
+from training.device import choose_device, choose_dtype
+from training.evaluate import Evaluator, Score
+from training.loss import LossFunction
 from training.optimizer import build_optimizer
+from training.precision import SKIPS_ALLOWED, LossScale, allow_tensor_cores, autocast
 from training.prepare import PreparedText
 from training.samples import write_sample
 from training.schedule import learning_rate
@@ -66,14 +68,17 @@ class Trainer:
         dtype = choose_dtype(self.settings.dtype, self.device)
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.precision = autocast(self.device, dtype)
+        self.scale = LossScale() if dtype == torch.float16 else None
+        allow_tensor_cores(self.device)
         self.model = model.to(self.device).train()
-        self.compiled: nn.Module = torch.compile(model) if self.settings.compile else model  # type: ignore[assignment]
+        micro_batch = self.settings.batch_size // self.settings.grad_accumulation
+        self.loss_of = LossFunction((micro_batch, config.model.n_ctx), compiled=self.settings.compile)
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
         self.max_steps = steps_of(config, text)
         self.evaluator = Evaluator(
-            text.val, text.tokenizer, batch_size=self.settings.batch_size // self.settings.grad_accumulation,
-            n_ctx=self.n_ctx, seed=self.settings.seed, precision=self.precision,
+            text.val, text.tokenizer, batch_size=micro_batch, n_ctx=self.n_ctx, seed=self.settings.seed,
+            precision=self.precision, loss_of=self.loss_of,
         )  # fmt: skip
         self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()
@@ -81,6 +86,7 @@ class Trainer:
         torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
         if resumed := load_latest(run, self.model, self.optimizer, self.device, say):
             self.progress = Progress(**resumed["progress"])
+            self.scale = LossScale(**resumed["loss_scale"]) if self.scale and resumed.get("loss_scale") else self.scale
         # What an earlier attempt wrote after that checkpoint is about to happen again.
         self.metrics.truncate(resumed["metrics_bytes"] if resumed else 0)
         self.samples.truncate(resumed["samples_bytes"] if resumed else 0)
@@ -92,25 +98,35 @@ class Trainer:
             TrainingError: if loss or gradient stopped being finite, before anything is changed by it.
         """
         started = time.perf_counter()
-        settings, step = self.settings, self.progress.step
-        rate = learning_rate(step, settings, self.max_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        inputs, targets = self.batch(step)
-        loss = torch.zeros((), device=self.device)
-        for some_inputs, some_targets in zip(
-            inputs.chunk(settings.grad_accumulation), targets.chunk(settings.grad_accumulation), strict=True
-        ):
+        rate = learning_rate(self.progress.step, self.settings, self.max_steps)
+        inputs, targets = self.batch(self.progress.step)
+        loss = self.accumulate_gradients(inputs, targets)
+        # The one wait for the device in a step; the clock in `_record` is honest because of it.
+        loss_nats, grad_norm = torch.stack((loss, self.optimizer.gradient_norm())).tolist()
+        grad_norm /= self.scale.scale if self.scale else 1.0
+        if self._may_update(loss_nats, grad_norm, rate):
+            self._clip(grad_norm)
+            self.optimizer.set_rate(rate)
+            self.optimizer.step()
+        if self.scale:
+            self.scale.note(overflowed=not math.isfinite(grad_norm))
+        self.optimizer.zero_grad()
+        self._record(loss_nats, grad_norm, rate, inputs.numel(), started)
+
+    def accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Gradients of the mean loss over all tokens of the batch, one micro-batch after the other; that loss."""
+        total = torch.zeros((), device=self.device)
+        parts = self.settings.grad_accumulation
+        for some_inputs, some_targets in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
             with self.precision:
-                part = next_token_loss(self.compiled(some_inputs), some_targets) / settings.grad_accumulation
-            self._check_finite("loss", part.detach(), rate)
-            part.backward()
-            loss += part.detach()
-        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.grad_clip or math.inf)
-        self._check_finite("gradient norm", grad_norm, rate)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._record(loss, grad_norm, rate, inputs.numel(), started)
+                part = self.loss(some_inputs, some_targets) * (some_targets.numel() / targets.numel())
+            (part * self.scale.scale if self.scale else part).backward()
+            total += part.detach()
+        return total
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a micro-batch, in nats per token."""
+        return self.loss_of(self.model, inputs, targets)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, `[batch pos]` each: a function of (seed, step) alone, so resume is exact."""
@@ -119,36 +135,48 @@ class Trainer:
         )
         return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
-    def _check_finite(self, what: str, value: Tensor, rate: float) -> None:
-        if not torch.isfinite(value):
-            raise TrainingError(
-                f"the {what} became {value.item()} at step {self.progress.step + 1} (learning rate {rate:.3g}): "
-                f"start a new run with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
-            )
+    def _may_update(self, loss_nats: float, grad_norm: float, rate: float) -> bool:
+        """Whether loss and gradient are numbers; with float16 gradients may overflow now and then."""
+        if math.isfinite(loss_nats) and math.isfinite(grad_norm):
+            return True
+        what, value = ("gradient norm", grad_norm) if math.isfinite(loss_nats) else ("loss", loss_nats)
+        if self.scale and what == "gradient norm" and self.scale.skipped_in_a_row + 1 < SKIPS_ALLOWED:
+            return False
+        often = f" {SKIPS_ALLOWED} times in a row" if self.scale and what == "gradient norm" else ""
+        raise TrainingError(
+            f"the {what} became {value}{often} at step {self.progress.step + 1} (learning rate {rate:.3g}): "
+            f"start a new run with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
+        )
 
-    def _record(self, loss: Tensor, grad_norm: Tensor, rate: float, tokens: int, started: float) -> None:
+    def _clip(self, grad_norm: float) -> None:
+        """Shorten a gradient that is too long, and take the scale of the loss out of it, in one multiplication."""
+        limit = self.settings.grad_clip or math.inf
+        factor = limit / grad_norm if grad_norm > limit else 1.0
+        factor /= self.scale.scale if self.scale else 1.0
+        if factor != 1.0:
+            self.optimizer.scale_gradients(factor)
+
+    def _record(self, loss_nats: float, grad_norm: float, rate: float, tokens: int, started: float) -> None:
         progress = self.progress
         progress.step += 1
         progress.tokens_seen += tokens
-        loss_nats = loss.item()  # waits for the device, so the clock below is honest
         seconds = time.perf_counter() - started
         progress.elapsed_seconds += seconds
-        self.metrics.write(
-            {
-                "step": progress.step,
-                "tokens_seen": progress.tokens_seen,
-                "elapsed_seconds": round(progress.elapsed_seconds, 4),
-                "train_loss_nats": loss_nats,
-                "learning_rate": rate,
-                "grad_norm": grad_norm.item(),
-                "tokens_per_second": round(tokens / seconds, 1),
-            }
-        )
+        line = {
+            "step": progress.step,
+            "tokens_seen": progress.tokens_seen,
+            "elapsed_seconds": round(progress.elapsed_seconds, 4),
+            "train_loss_nats": loss_nats,
+            "learning_rate": rate,
+            "grad_norm": grad_norm,
+            "tokens_per_second": round(tokens / seconds, 1),
+        }
+        self.metrics.write(line | ({"skipped_steps": self.scale.skipped_steps} if self.scale else {}))
 
     def evaluate(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Validation loss and a sample of text, at most once for each step; after the last, of the whole split."""
         progress, settings = self.progress, self.settings
-        score = self.evaluator.score_sample(self.compiled, settings.eval_iters, should_stop)
+        score = self.evaluator.score_sample(self.model, settings.eval_iters, should_stop)
         if score is None:  # cut short: not a number to show or to choose a checkpoint by
             return
         if not math.isfinite(score.loss_nats):  # the last update broke the weights: they must not be saved
@@ -172,10 +200,7 @@ class Trainer:
             self.samples.flush()
 
     def _score_split(self, should_stop: Callable[[], bool]) -> dict[str, float]:
-        """The exact loss of the whole validation split, unless that would take too long beside the training itself.
-
-        Uncompiled: the last window is shorter than the others, and to compile for it takes longer than to score it.
-        """
+        """The exact loss of the whole validation split, unless that would take too long beside the training itself."""
         limit_seconds = max(SPLIT_SECONDS, SPLIT_SHARE * self.progress.elapsed_seconds)
         self.split_score = self.evaluator.score_split(self.model, limit_seconds, should_stop)
         if self.split_score is None:
@@ -198,6 +223,7 @@ class Trainer:
             "metrics_bytes": self.metrics.offset(),
             "samples_bytes": self.samples.offset(),
             "max_steps": self.max_steps,
+            "loss_scale": asdict(self.scale) if self.scale else None,
         }
 
     def summary(self) -> str:

@@ -12,8 +12,8 @@ from components.model import build_model
 from config.model_config import ModelConfig
 from text.batches import get_batch
 from text.tokenizer import END_OF_TEXT, train_tokenizer
-from training.device import autocast
 from training.evaluate import Evaluator, Score
+from training.precision import autocast
 
 TEXT = "Ärger über die Größe: naïve café, 100 € für ein Stück Käse.\n" * 20
 CHARACTERS = train_tokenizer("character", TEXT, 0)

@@ -11,7 +11,7 @@ from config.errors import ConfigError
 from config.model_config import ModelConfig
 from config.train_config import TrainConfig
 from training.device import choose_device, choose_dtype
-from training.evaluate import next_token_loss
+from training.loss import next_token_loss
 from training.optimizer import build_optimizer, parameter_groups
 from training.schedule import learning_rate
 
@@ -39,7 +39,7 @@ def test_a_quarter_of_the_cosine_is_above_the_line():
 
 def test_only_matrices_decay_and_a_tied_matrix_counts_once():
     model = build_model(ModelConfig(d_vocab=30, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8))
-    decayed, free = parameter_groups(model, 0.1)
+    decayed, free = parameter_groups(dict(model.named_parameters()), 0.1)
     assert decayed["weight_decay"] == 0.1 and free["weight_decay"] == 0.0
     assert all(p.dim() == 2 for p in decayed["params"]) and all(p.dim() == 1 for p in free["params"])
     assert len(decayed["params"]) + len(free["params"]) == len(list(model.parameters()))
@@ -51,7 +51,7 @@ def test_one_step_of_the_optimizer_is_adamw_by_hand():
     nn.init.ones_(layer.bias)
     optimizer = build_optimizer(layer, TrainConfig(lr=0.1, weight_decay=0.5))
     for parameter in layer.parameters():
-        parameter.grad = torch.full_like(parameter, 2.0)
+        parameter.grad.fill_(2.0)
     optimizer.step()
     # After bias correction the first step is lr · sign(gradient); decay shrinks the weight by lr · 0.5 beforehand.
     assert layer.weight.item() == pytest.approx(0.95 - 0.1, abs=1e-6)

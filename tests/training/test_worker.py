@@ -305,14 +305,12 @@ def test_a_loaded_model_continues_text_in_every_implementation(make_run):
 
 def test_a_loss_that_is_not_finite_fails_the_run_before_it_does_harm(make_run, monkeypatch):
     run = make_run()
-    original = trainer_module.next_token_loss
-    calls = []
+    original = trainer_module.Trainer.loss
 
-    def poisoned(logits, targets):
-        calls.append(1)
-        return original(logits, targets) * (math.nan if len(calls) > 5 else 1.0)
+    def poisoned(self, inputs, targets):
+        return original(self, inputs, targets) * (math.nan if self.progress.step == 5 else 1.0)
 
-    monkeypatch.setattr(trainer_module, "next_token_loss", poisoned)
+    monkeypatch.setattr(trainer_module.Trainer, "loss", poisoned)
     assert run_worker(run) == 1
     status = read_status(run)
     assert status.state == "failed" and "the loss became nan at step 6" in status.reason and "--lr" in status.reason
@@ -387,13 +385,13 @@ def test_a_signal_saves_and_ends_as_stopped(make_run, monkeypatch, number):
 
 def test_a_stop_during_evaluation_is_no_evaluation(make_run, monkeypatch):
     run = make_run()
-    monkeypatch.setattr("training.evaluate.next_token_loss", _then_stop(run))
+    monkeypatch.setattr("training.loss.next_token_loss", _then_stop(run))
     assert run_worker(run) == 0
     assert read_status(run).state == "stopped" and lines_of(run) == []
 
 
 def _then_stop(run):
-    from training.evaluate import next_token_loss
+    from training.loss import next_token_loss
 
     def loss(logits, targets):
         control.request(run, "stop")

@@ -1,0 +1,113 @@
+"""The loss of a model on a batch: mean negative log-likelihood of the next token, in nats.
+
+    loss = mean over tokens of  log Σ_v exp(z_v) − z_target          z = U x, one score for each word v
+
+Two ways to compute it. The plain one forms all logits `[batch pos d_vocab]`, in float32, once more as probabilities and
+once more as gradient. With 50,257 words and 12 x 1,024 tokens each of these takes 2.5 GB, far more than the model. The
+chunked one walks over the tokens in chunks, and for each forms its logits, its loss *and its gradients*, and throws the
+logits away:
+
+    p = softmax(z)    dz = ∂loss/∂z = (p − onehot(target)) / tokens    ∂loss/∂x = dz U    ∂loss/∂U += dzᵀ x
+
+It can do so because the loss is the last thing in the network: what the backward pass will be asked for is already
+known, up to one number, in the forward pass. The same three matrix products, nothing is computed twice.
+Sources of the idea: Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989; Wijmans et al. 2024, arXiv:2411.09009.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from components.model import Transformer
+
+# Above this many logits (64 MB in float32) the loss is computed in chunks of half as many.
+LARGE_LOGITS = 2**24
+CHUNK_LOGITS = 2**23
+
+
+def model_loss(model: nn.Module, tokens: Int[Tensor, "batch pos"], targets: Int[Tensor, "batch pos"]) -> Tensor:
+    """Mean loss of a model on a batch, in nats per token, by whichever way fits."""
+    if isinstance(model, Transformer) and targets.numel() * model.config.d_vocab > LARGE_LOGITS:
+        return chunked_loss(model.stream(tokens), model.unembedding_matrix, targets)
+    return next_token_loss(model(tokens), targets)
+
+
+class LossFunction:
+    """`model_loss`, and for batches of one shape, where it is asked for, compiled.
+
+    A training has one shape, but the last batch of an evaluation may be shorter: to compile once more for it would take
+    longer than to score it. The model itself stays as it is, with its names; compiled code belongs to this object.
+    """
+
+    def __init__(self, shape: tuple[int, int], compiled: bool = False) -> None:
+        self.shape = shape
+        self._compiled = torch.compile(model_loss, dynamic=False) if compiled else None
+
+    def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of a model on a batch `[batch pos]`, in nats per token."""
+        if self._compiled is not None and tuple(tokens.shape) == self.shape:
+            return self._compiled(model, tokens, targets)
+        return model_loss(model, tokens, targets)
+
+
+def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Tensor, "batch pos"]) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood of the targets, in nats per token."""
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+
+@torch.compiler.disable  # unrolled into dozens of copies it would take minutes to compile
+def chunked_loss(
+    x: Float[Tensor, "batch pos d_model"],
+    matrix: Float[Tensor, "d_vocab d_model"],
+    targets: Int[Tensor, "batch pos"],
+    chunk: int | None = None,
+) -> Float[Tensor, ""]:
+    """The same from what the unembedding reads and its matrix, `chunk` tokens at a time."""
+    chunk = chunk or max(1, CHUNK_LOGITS // matrix.shape[0])
+    return ChunkedLoss.apply(x.flatten(0, 1), matrix, targets.flatten(), chunk, torch.is_grad_enabled())
+
+
+class ChunkedLoss(torch.autograd.Function):
+    """Unembedding and loss as one operation on x `[token d_model]`, U `[d_vocab d_model]` and targets `[token]`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, targets: Tensor, chunk: int, training: bool) -> Tensor:
+        """The mean loss; beside it the gradients of the *sum* of the losses, for `backward`."""
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        dx = torch.empty_like(x) if training and ctx.needs_input_grad[0] else None
+        dmatrix = torch.zeros_like(matrix) if training and ctx.needs_input_grad[1] else None
+        total = torch.zeros((), dtype=torch.float32, device=x.device)
+        u = matrix.to(dtype)
+        for start in range(0, len(targets), chunk):
+            rows = slice(start, start + chunk)
+            x_rows, target_rows = x[rows].to(dtype), targets[rows, None]
+            z = (x_rows @ u.T).float()  # [token d_vocab]
+            log_sum = z.logsumexp(dim=1, keepdim=True)
+            total += (log_sum - z.gather(1, target_rows)).sum()
+            if not training:
+                continue
+            dz = z.sub_(log_sum).exp_()  # p
+            dz = dz.scatter_add_(1, target_rows, dz.new_full(target_rows.shape, -1.0)).to(dtype)
+            if dx is not None:
+                dx[rows] = dz @ u
+            if dmatrix is not None and dtype == dmatrix.dtype:
+                dmatrix.addmm_(dz.T, x_rows)
+            elif dmatrix is not None:
+                dmatrix += dz.T @ x_rows
+        ctx.save_for_backward(dx, dmatrix)
+        ctx.n_targets = len(targets)
+        return total / len(targets)
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        """What was found, times what the loss was multiplied with: 1 / tokens inside, and any factor after it.
+
+        Only here, in float32: p / 10,000 would not survive float16.
+        """
+        factor = scale / ctx.n_targets
+        dx, dmatrix = (None if found is None else found * factor for found in ctx.saved_tensors)
+        return dx, dmatrix, None, None, None
