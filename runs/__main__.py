@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.errors import RunError
+from config.flags import SentenceParser
 from runs import control, launch
 from runs.folder import CHECKPOINTS, RunFolder, delete_run, find_run, list_runs
-from runs.names import clean_name
+from runs.names import clean_name, clean_note
+from runs.shared_files import size_on_disk
 from runs.state import RunStatus, read_status
 
-USAGE_ERROR = 2
+NOT_DONE, USAGE_ERROR = 1, 2
+ROW = "{:<18} {:<24} {:<10} {:>15}  {}"
+HEADER = ROW.format("RUN", "NAME", "STATE", "STEPS", "REMARK")
+REMARK_COLUMN = HEADER.index("REMARK")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.run is None:
             raise RunError(f"`{options.action}` needs a run: its id, name, path, or the beginning of its id or name.")
         run = find_run(options.checkpoints, options.run)
+        if options.action == "delete" and not (options.yes or _confirm_deletion(run)):
+            print(f"Run {run.id} stays.", file=sys.stderr)
+            return NOT_DONE
         name = run.read_label().name
         print(f"{run.id} ({name}): {ACTIONS[options.action](run)}")
     except RunError as error:
@@ -38,17 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(f"{options.action} did not work: {error.strerror or error}.", file=sys.stderr)
-        return 1
+        return NOT_DONE
     return 0
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m runs", description="List and steer runs.")
+    parser = SentenceParser(prog="python -m runs", description="List and steer runs.")
     parser.add_argument("action", choices=("list", *ACTIONS))
     parser.add_argument("run", nargs="?", help="id, name or path of a run, or the beginning of its id or name")
     parser.add_argument(
         "--checkpoints", type=Path, default=CHECKPOINTS, help="folder of the runs (default: %(default)s)"
     )
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
     return parser
 
 
@@ -57,11 +68,22 @@ def _print_list(checkpoints: Path) -> None:
     names = {run.id: run.read_label().name for run in runs}
     if not runs:
         print(f"There are no runs in {checkpoints}.", file=sys.stderr)
+        return
+    print(HEADER)
     for run in runs:
         status = read_status(run)
         steps = f"{status.step}/{status.max_steps or '?'}"
-        line = f"{run.id:<18} {names[run.id]:<24} {status.state:<10} {steps:>15}  {_describe(status, names)}"
-        print(line.rstrip())
+        line = ROW.format(run.id, names[run.id], status.state, steps, _describe(status, names))
+        print(_fit(line.rstrip()))
+
+
+def _fit(line: str) -> str:
+    """The line wrapped below its remark where a person reads it, whole where a program does."""
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(line) <= width:
+        return line
+    indent = " " * min(REMARK_COLUMN, width // 3)
+    return "\n".join(textwrap.wrap(line, width, subsequent_indent=indent, replace_whitespace=False))
 
 
 def _describe(status: RunStatus, names: dict[str, str]) -> str:
@@ -69,7 +91,7 @@ def _describe(status: RunStatus, names: dict[str, str]) -> str:
     if status.queued_behind and status.state == "queued":
         return f"queued behind {names.get(status.queued_behind, clean_name(status.queued_behind))}"
     if status.reason:
-        return clean_name(status.reason)
+        return " ".join(clean_note(status.reason).split())
     if status.best_val_loss_nats is not None:
         return f"best validation loss {status.best_val_loss_nats:.4f} nats"
     return ""
@@ -96,9 +118,28 @@ def _resume(run: RunFolder) -> str:
     return "started again"
 
 
+def _confirm_deletion(run: RunFolder) -> bool:
+    """Ask on the terminal.
+
+    Raises:
+        RunError: the run is alive, or nobody can be asked.
+    """
+    status = read_status(run)
+    if status.live:
+        raise RunError(f"Run {run.id} is {status.state}: stop it before you delete it.")
+    if not sys.stdin.isatty():
+        raise RunError(f"Deleting run {run.id} cannot be undone and nobody can be asked here: add --yes.")
+    what = f"{run.read_label().name}, {status.state}, step {status.step:,}, {_megabytes(size_on_disk(run.path))}"
+    print(f"Delete run {run.id} ({what}) for ever? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _delete(run: RunFolder) -> str:
-    delete_run(run)
-    return "deleted"
+    return f"deleted, {_megabytes(delete_run(run))} freed"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 ACTIONS: dict[str, Callable[[RunFolder], str]] = {

@@ -124,7 +124,7 @@ def _choose_of_run(folder: Path, say: Callable[[str], None]) -> Path:
         if (folder / "config.json").is_file():
             raise CheckpointError(f"Run {folder.name} has no checkpoint yet.")
         raise CheckpointError(f"{folder} is neither a run nor a checkpoint: no config.json and no step_… folder in it.")
-    problems = []
+    problems: list[str] = []
     for path in dict.fromkeys(_best_first(newest_first) + newest_first):
         problem = verify(path)
         if problem is None:

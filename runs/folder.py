@@ -250,8 +250,8 @@ def find_run(checkpoints: Path, text: str) -> RunFolder:
     return found[0]
 
 
-def delete_run(run: RunFolder) -> None:
-    """Delete `run` for ever, and the token files and uploads that only it named.
+def delete_run(run: RunFolder) -> int:
+    """Delete `run` for ever, and the token files and uploads that only it named; returns how many bytes that freed.
 
     Raises:
         RunError: a worker has it or is about to; stop it first.
@@ -263,8 +263,10 @@ def delete_run(run: RunFolder) -> None:
         named: set[str] = set()
         with contextlib.suppress(RunError):  # a damaged run must go too; what it named goes when it is an hour old
             named = shared_files.find_named(run)
+        freed_bytes = shared_files.size_on_disk(run.path)
         # Out of sight in one step, so that nobody meets half a run.
         run.path.rename(run.path.with_name(f".deleted-{run.id}"))
         for grave in run.path.parent.glob(".deleted-*"):  # with what an interrupted deletion left
             shutil.rmtree(grave)
-    shared_files.collect(run.path.parent, list_runs(run.path.parent), freed=named)
+    collected = shared_files.collect(run.path.parent, list_runs(run.path.parent), freed=named)
+    return freed_bytes + sum(collected.values())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -43,8 +45,8 @@ def _find_strings(value: Any) -> Iterator[str]:
             yield from _find_strings(item)
 
 
-def collect(checkpoints: Path, runs: Iterable[RunFolder], freed: Collection[str] = ()) -> list[Path]:
-    """Delete the entries of `.tokens` and `.uploads` that none of `runs` names; returns what was deleted.
+def collect(checkpoints: Path, runs: Iterable[RunFolder], freed: Collection[str] = ()) -> dict[Path, int]:
+    """Delete the entries of `.tokens` and `.uploads` that none of `runs` names; returns what went, with its bytes.
 
     An entry that was not `freed` just now must also be an hour old. Nothing is deleted as long as a run cannot be
     read, or is alive and has not written down yet which token file it uses: it may be reading one at this moment.
@@ -54,17 +56,27 @@ def collect(checkpoints: Path, runs: Iterable[RunFolder], freed: Collection[str]
         try:
             named |= find_named(run)
         except RunError:
-            return []
+            return {}
         if not run.data_path.exists() and read_status(run).live:
-            return []
-    removed = []
+            return {}
+    removed: dict[Path, int] = {}
     for folder in (checkpoints / name for name in SHARED_FOLDERS):
         for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
             age = time.time() - entry.lstat().st_mtime
             if entry.name not in named and (entry.name in freed or age > _UNNAMED_LIFETIME_SECONDS):
+                removed[entry] = size_on_disk(entry)
                 _remove(entry)
-                removed.append(entry)
     return removed
+
+
+def size_on_disk(path: Path) -> int:
+    """Bytes that deleting the file or folder `path` frees: files that also have a name elsewhere do not count."""
+    total = 0
+    for file in path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,):
+        with contextlib.suppress(FileNotFoundError):  # a worker prunes and renames meanwhile
+            found = file.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
+    return total
 
 
 def _remove(entry: Path) -> None:

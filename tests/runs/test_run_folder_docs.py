@@ -16,7 +16,7 @@ def test_the_python_on_the_page_runs(run: RunFolder, make_checkpoint, monkeypatc
     monkeypatch.chdir(run.path.parent.parent)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(code, "docs/run_folder.md", "exec"), {})
-    assert capsys.readouterr().out == f"{run.read_label().name} queued 2.5\n{path}\n"
+    assert capsys.readouterr().out == f"{run.read_label().name} starting 2.5\n{path}\n"
 
 
 def test_every_file_and_state_is_on_the_page(run: RunFolder):
@@ -25,5 +25,5 @@ def test_every_file_and_state_is_on_the_page(run: RunFolder):
         assert getattr(run, name).name in PAGE, name
     table = dict(re.findall(r"^\| (\w+) \| ([^|]+) \|", PAGE, re.MULTILINE))
     assert set(table) >= STORED | {"orphaned", "stalled", "unreadable"}
-    assert {state for state in FOLLOWERS["queued"] if "queued" in table[state]} == {"starting"}
+    assert {state for state in FOLLOWERS["queued"] if "queued" in table[state]} == {"starting", "running", "paused"}
     assert "|".join(ACTIONS) in PAGE.replace("\\", "")
