@@ -154,9 +154,9 @@ def _as_token(tokenizer: Any, token: int, position: int) -> dict[str, Any]:
 class PromptFacts:
     """A prompt as the model will see it."""
 
-    known: str  # the prompt without what the tokenizer cannot encode
+    known: str  # the prompt without the characters that the tokenizer cannot encode
     line: str  # tokens and window, in words
-    problem: str = ""  # characters the tokenizer has never seen
+    problem: str = ""  # why it cannot be written on: characters the tokenizer has never seen
 
 
 def checkpoint_stamp(path: str) -> str:
@@ -221,22 +221,24 @@ def check_prompt(path: str, stamp: str, prompt: str) -> PromptFacts:
     if not unknown:
         return PromptFacts(known, line)
     shown = " ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
-    return PromptFacts(known, line, f"This run's tokenizer has never seen {shown} and leaves it out of the prompt.")
+    return PromptFacts(known, line, f"This run's tokenizer has never seen {shown}, so the model cannot read it.")
 
 
 def write(path: str, stamp: str, prompt: str, settings: SamplerSettings) -> Writing:
-    """Start to continue a prompt with the weights of a checkpoint; an empty prompt is a line break.
+    """Start to continue a prompt with the weights of a checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
         ConfigError: the settings cannot.
+        TextError: the tokenizer has never seen some of the prompt's characters.
     """
     from generation.generate import generate
+    from generation.prompt import encode_prompt
     from generation.samplers import build_samplers
 
     model, tokenizer = _model(path, stamp), _tokenizer_of(str(Path(path).parent), stamp)
     samplers = build_samplers(settings.temperature, settings.top_k, settings.top_p, settings.greedy)
-    start = tokenizer.encode(prompt or "\n", unknown="skip") or [0]
+    start = encode_prompt(tokenizer, prompt)
 
     def steps() -> Iterator[tuple[int, float]]:
         return generate(

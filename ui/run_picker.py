@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from config.errors import RunError
+from config.errors import CheckpointError, RunError
 from config.run_config import RunConfig
 from config.sizes import count_parameters
 from runs import folder
-from runs.checkpoints import CheckpointInfo, list_checkpoints
+from runs.checkpoints import CheckpointInfo, choose, list_checkpoints
 from runs.folder import RunFolder, list_runs, open_run
+from runs.verification import read_val_loss
 from ui.curves import read_run
-from ui.run_header import best_evaluation, model_title
+from ui.run_header import model_title
 from ui.words import count, literal, number
 
 THUMBNAIL_POINTS = 60
@@ -48,9 +49,13 @@ def why_not(run_id: str) -> str:
 
 
 def _run_line(run: RunFolder) -> str:
-    best = best_evaluation(read_run(run).metrics.evaluations)
-    loss = f" · {number(best['val_loss_nats'])}" if best else ""
-    return f"{run.read_label().name}{loss}"
+    """A run's name, and the loss of the checkpoint that it offers first: a damaged one counts for nothing."""
+    name = run.read_label().name
+    try:
+        loss = read_val_loss(choose(run))
+    except CheckpointError:
+        return f"{name} · no usable checkpoint"
+    return name if loss is None else f"{name} · {number(loss)}"
 
 
 def order(checkpoints: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
@@ -62,24 +67,24 @@ def order(checkpoints: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
 
 
 def pick_checkpoint(run: RunFolder) -> CheckpointInfo | None:
-    """The checkpoints of a run; damaged ones are named below, with the reason, and cannot be chosen."""
+    """The checkpoints of a run, damaged ones last with their reason; None where the picked one cannot be used."""
     checkpoints = list_checkpoints(run)
     sound = order(checkpoints)
-    picked = None
-    if sound:
-        picked = st.selectbox(
-            "Checkpoint", sound, key=f"checkpoint_{run.id}", persist_state="session",
-            format_func=lambda info: _checkpoint_line(info, best=info is sound[0]),
-        )  # fmt: skip
-    else:
+    damaged = [info for info in reversed(checkpoints) if not info.ok]
+    picked = st.selectbox(
+        "Checkpoint", sound + damaged, key=f"checkpoint_{run.id}", persist_state="session",
+        format_func=lambda info: _checkpoint_line(info, best=bool(sound) and info == sound[0]),
+    )  # fmt: skip
+    if not sound:
         st.error("No checkpoint of this run can be used.", icon=":material/error:")
-    for info in checkpoints:
-        if not info.ok:
-            st.caption(f":material/block: step {info.step:,} cannot be used. {literal(info.problem)}")
-    return picked
+    if picked and not picked.ok:
+        st.error(f"Step {picked.step:,} cannot be used. {literal(picked.problem)}", icon=":material/block:")
+    return picked if picked and picked.ok else None
 
 
 def _checkpoint_line(info: CheckpointInfo, *, best: bool) -> str:
+    if not info.ok:
+        return f"step {info.step:,} · damaged: {info.problem}"
     loss = f" · {number(info.val_loss_nats)}" if info.val_loss_nats is not None else ""
     return f"step {info.step:,}{loss}" + (" · best" if best and loss else "")
 

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import streamlit as st
-
 from config.presets import load_preset
 from ui import charts, form, plot
 from ui import tokenizer_engine as engine

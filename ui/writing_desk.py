@@ -8,7 +8,7 @@ import streamlit as st
 from config.errors import CheckpointError
 from runs.checkpoints import CheckpointInfo
 from runs.folder import RunFolder
-from ui import engines, tokens
+from ui import engines, form, tokens
 from ui.sampler_form import SamplerSettings, describe
 from ui.settle import settle
 from ui.words import literal, number
@@ -37,9 +37,9 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
     )  # fmt: skip
     facts = _check_prompt(checkpoint, prompt)
     sheet: Sheet | None = st.session_state.get(SHEET)
-    _draw_buttons(run, checkpoint if facts else None, settings, facts.known if facts else "", sheet)
     if facts and facts.problem:
-        st.warning(literal(facts.problem), icon=":material/spellcheck:")
+        _draw_refusal(facts)
+    _draw_buttons(run, checkpoint if facts else None, settings, prompt, bool(facts and not facts.problem), sheet)
     active = bool(sheet and sheet.writing.look().active)
     st.fragment(_draw_text, run_every=LOOK_SECONDS if active else None, key="text")(was_active=active)
 
@@ -57,9 +57,29 @@ def _check_prompt(checkpoint: CheckpointInfo | None, prompt: str) -> engines.Pro
     return facts
 
 
+def _draw_refusal(facts: engines.PromptFacts) -> None:
+    """What the model cannot read, and the way out."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="unknown_characters"):
+        form.show_problem(facts.problem)
+        st.button(
+            "Leave them out", key="leave_out", type="tertiary", icon=":material/backspace:", width="content",
+            on_click=_set_prompt, args=(facts.known,),
+        )  # fmt: skip
+
+
+def _set_prompt(prompt: str) -> None:
+    st.session_state["prompt"] = prompt
+
+
 def _draw_buttons(
-    run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings, prompt: str, sheet: Sheet | None
+    run: RunFolder,
+    checkpoint: CheckpointInfo | None,
+    settings: SamplerSettings,
+    prompt: str,
+    readable: bool,
+    sheet: Sheet | None,
 ) -> None:
+    """Generate, Stop, Continue and Another; `readable` says whether the model can read the prompt."""
     progress = sheet.writing.look() if sheet else None
     active = bool(progress and progress.active)
     more = bool(progress and progress.pieces and not active and checkpoint)
@@ -69,11 +89,12 @@ def _draw_buttons(
             fresh = False
         else:
             fresh = st.button(
-                "Generate", icon=":material/edit_note:", key="generate", type="primary", disabled=checkpoint is None
-            )
+                "Generate", icon=":material/edit_note:", key="generate", type="primary",
+                disabled=not (checkpoint and readable),
+            )  # fmt: skip
         onward = st.button("Continue", icon=":material/more_horiz:", key="continue", disabled=not more)
         another = st.button(
-            "Another", icon=":material/casino:", key="another", disabled=not more, on_click=_next_seed,
+            "Another", icon=":material/casino:", key="another", disabled=not (more and readable), on_click=_next_seed,
             help="The same prompt with the next seed.",
         )  # fmt: skip
         st.space("stretch")
@@ -95,7 +116,7 @@ def _write(run: RunFolder, checkpoint: CheckpointInfo, settings: SamplerSettings
     path = str(checkpoint.path)
     try:
         writing = engines.write(path, engines.checkpoint_stamp(path), prompt, settings)
-    except (CheckpointError, ValueError) as error:
+    except ValueError as error:  # checkpoint, settings or prompt: each has its sentence
         st.error(literal(str(error)), icon=":material/error:")
         return
     origin = f"{run.read_label().name}, step {checkpoint.step:,} · {describe(settings)} · seed {settings.seed}"

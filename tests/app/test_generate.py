@@ -100,14 +100,18 @@ def test_a_wrong_address_is_a_sentence(run, wrong):
     assert len(app.warning) == 1 and app.selectbox(key="generate_run").value == run.id
 
 
-def test_a_damaged_checkpoint_is_named_with_its_reason_and_cannot_be_chosen(run):
+def test_a_damaged_checkpoint_is_marked_with_its_reason_and_refused(run):
     weights = run.step_path(200) / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
     app = open_page()
-    assert app.selectbox[1].options == ["step 300 · 1.700 · best"]
-    assert "step 200 cannot be used" in text_of(app)
+    box = app.selectbox[1]
+    assert box.options[0] == "step 300 · 1.700 · best" and box.options[1].startswith("step 200 · damaged: ")
+    assert app.selectbox(key="generate_run").options == ["brave-otter · 1.700"]  # not 1.600, which nobody can load
+    assert not app.error and not app.button(key="generate").disabled
+    healthy(box.select_index(1).run())
+    assert "Step 200 cannot be used" in text_of(app) and app.button(key="generate").disabled
 
 
 def test_a_run_with_only_damaged_checkpoints_can_be_looked_at_but_not_used(run):
@@ -126,12 +130,15 @@ def test_the_prompt_is_counted_against_the_window(run):
     assert "44 tokens · the model sees only the last 32 of them" in text_of(app)
 
 
-def test_unknown_characters_are_named_and_left_out(run):
+def test_unknown_characters_are_named_refused_and_one_click_leaves_them_out(run):
     app = open_page()
     app.text_area(key="prompt").set_value("First ☃*Z").run()
-    (warning,) = [entry.value for entry in app.warning]
-    assert "☃" in warning and "\\*" in warning and "never seen" in warning
-    generate(healthy(app))
+    (problem,) = [entry.proto.body for entry in app.get("html") if "alert" in entry.proto.body]
+    assert all(character in problem for character in "☃*Z") and "never seen" in problem
+    assert app.button(key="generate").disabled
+    healthy(app.button(key="leave_out").click().run())
+    assert app.text_area(key="prompt").value == "First " and not app.button(key="generate").disabled
+    generate(app)
     assert desk(app)["rows"][0][0] == {"text": "First ", "quiet": True}
 
 
