@@ -14,6 +14,7 @@ known, up to one number, in the forward pass. The same three matrix products, no
 Sources of the idea: Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989; Wijmans et al. 2024, arXiv:2411.09009.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,10 +29,15 @@ LARGE_LOGITS = 2**24
 CHUNK_LOGITS = 2**23
 
 
-def model_loss(model: nn.Module, tokens: Int[Tensor, "batch pos"], targets: Int[Tensor, "batch pos"]) -> Tensor:
-    """Mean loss of a model on a batch, in nats per token, by whichever way fits."""
+def model_loss(
+    model: nn.Module,
+    tokens: Int[Tensor, "batch pos"],
+    targets: Int[Tensor, "batch pos"],
+    chunked: Callable[..., Tensor] | None = None,
+) -> Tensor:
+    """Mean loss of a model on a batch, in nats per token, by whichever way fits; `chunked` replaces `chunked_loss`."""
     if isinstance(model, Transformer) and targets.numel() * model.config.d_vocab > LARGE_LOGITS:
-        return chunked_loss(model.stream(tokens), model.unembedding_matrix, targets)
+        return (chunked or chunked_loss)(model.stream(tokens), model.unembedding_matrix, targets)
     return next_token_loss(model(tokens), targets)
 
 
@@ -44,7 +50,7 @@ class LossFunction:
 
     def __init__(self, shape: tuple[int, int], compiled: bool = False) -> None:
         self.shape = shape
-        self._compiled = torch.compile(model_loss, dynamic=False) if compiled else None
+        self._compiled = torch.compile(_loss_to_compile(), dynamic=False) if compiled else None
 
     def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a model on a batch `[batch pos]`, in nats per token."""
@@ -53,12 +59,24 @@ class LossFunction:
         return model_loss(model, tokens, targets)
 
 
+def _loss_to_compile() -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """`model_loss` whose chunked half stays as it is: unrolled into dozens of copies it would take minutes to compile.
+
+    Said here and not as a decorator, which would load the compiler, 1.6 s, at the start of every training.
+    """
+    left_alone = torch.compiler.disable(chunked_loss)
+
+    def loss(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+        return model_loss(model, tokens, targets, left_alone)
+
+    return loss
+
+
 def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Tensor, "batch pos"]) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of the targets, in nats per token."""
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
 
 
-@torch.compiler.disable  # unrolled into dozens of copies it would take minutes to compile
 def chunked_loss(
     x: Float[Tensor, "batch pos d_model"],
     matrix: Float[Tensor, "d_vocab d_model"],

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from config.train_config import TrainConfig
 from training.adamw import AdamW
 from training.flat import FlatParameters, can_be_flat
+from training.fused_adamw import FusedAdamW
 
 MUON_MOMENTUM = 0.95  # of its author, over sizes and data sets; beta1 and beta2 remain those of its AdamW part
 BLOCKS = "blocks."
@@ -28,7 +29,9 @@ MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 class ModelOptimizer:
     """Updates the parameters of one model; its state has the same names in memory of any layout and in checkpoints."""
 
-    def __init__(self, model: nn.Module, parts: list[torch.optim.Optimizer], flat: FlatParameters | None = None):
+    def __init__(
+        self, model: nn.Module, parts: list[torch.optim.Optimizer | FusedAdamW], flat: FlatParameters | None = None
+    ):
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._parts, self._flat = parts, flat
 
@@ -118,7 +121,7 @@ class ModelOptimizer:
         moments = {m: self._flat.part(parameter, [state[m] for state in states]) for m in MOMENTS if m in states[0]}
         return moments | {"step": states[0]["step"].clone()}  # in a file, tensors must not share memory
 
-    def _part_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
+    def _part_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer | FusedAdamW:
         return next(part for part in self._parts if any(parameter is p for g in part.param_groups for p in g["params"]))
 
     def _gradients(self) -> list[Tensor]:
@@ -152,10 +155,10 @@ def build_optimizer(model: nn.Module, config: TrainConfig, *, flat: bool | None 
         return _muon(model, named, config)
     groups = parameter_groups(named, config.weight_decay)
     if not (can_be_flat(model) if flat is None else flat):
-        return ModelOptimizer(model, [torch.optim.AdamW(groups, config.lr, betas, fused=True)])
+        return ModelOptimizer(model, [FusedAdamW(groups, config.lr, betas)])
     buffers = FlatParameters([group["params"] for group in groups])
     groups = [group | {"params": [piece]} for group, piece in zip(groups, buffers.groups, strict=True)]
-    return ModelOptimizer(model, [torch.optim.AdamW(groups, config.lr, betas, fused=True)], buffers)
+    return ModelOptimizer(model, [FusedAdamW(groups, config.lr, betas)], buffers)
 
 
 def _muon(model: nn.Module, named: dict[str, nn.Parameter], config: TrainConfig) -> ModelOptimizer:
@@ -163,7 +166,7 @@ def _muon(model: nn.Module, named: dict[str, nn.Parameter], config: TrainConfig)
     not for tables of rows (embeddings), and not for vectors."""
     inside = {name: p for name, p in named.items() if name.startswith(BLOCKS) and p.dim() == 2}
     outside = {name: p for name, p in named.items() if name not in inside}
-    parts: list[torch.optim.Optimizer] = []
+    parts: list[torch.optim.Optimizer | FusedAdamW] = []
     if inside:
         parts.append(
             torch.optim.Muon(
@@ -172,5 +175,5 @@ def _muon(model: nn.Module, named: dict[str, nn.Parameter], config: TrainConfig)
         )
     if outside:
         groups = parameter_groups(outside, config.weight_decay)
-        parts.append(torch.optim.AdamW(groups, config.lr, (config.beta1, config.beta2), fused=True))
+        parts.append(FusedAdamW(groups, config.lr, (config.beta1, config.beta2)))
     return ModelOptimizer(model, parts)
