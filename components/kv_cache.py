@@ -4,14 +4,17 @@
     with      only token t goes through the model; its query meets the kept keys and values of 0 … t − 1
 
 Paper: the idea is as old as the decoder (Vaswani et al. 2017); its cost and the saving by sharing heads: Shazeer 2019,
-arXiv:1911.02150, section 2.4. Shapes: two buffers [batch kv_head capacity d_head] for each layer, allocated once.
+arXiv:1911.02150, section 2.4. Shapes: keys and values [batch kv_head capacity d_head] for each layer, two views
+of one buffer that is allocated once.
 
 The caller owns the cache and passes it in: `model(tokens, cache=cache)` appends and attends. The model itself keeps no
 state, so that one model can serve many texts at once. A prompt may come in one piece or in chunks.
 """
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from config.model_config import ModelConfig
@@ -35,9 +38,10 @@ class KVCache:
         self.batch = batch
         self.capacity = config.n_ctx if capacity is None else capacity
         self.length = 0
-        shape = (batch, config.kv_heads, self.capacity, config.head_dim)
-        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)]
-        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)]
+        shape = (batch, 2 * config.kv_heads, self.capacity, config.head_dim)
+        self._both = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)]
+        self.keys = [layer[:, : config.kv_heads] for layer in self._both]
+        self.values = [layer[:, config.kv_heads :] for layer in self._both]
         self._not_padding = torch.ones(batch, self.capacity, device=device, dtype=torch.bool)
         self._has_padding = False
 
@@ -46,6 +50,38 @@ class KVCache:
         self.length = 0
         self._has_padding = False
         self._not_padding.fill_(True)
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first tokens, e.g. those that a draft proposed in vain."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"the KV cache holds {self.length} tokens; it cannot keep {length}")
+        self.length = length
+
+    def drop_oldest(self, count: int, turn: Callable[[Tensor], Tensor] = lambda keys: keys) -> None:
+        """Forget the first tokens and move the others to the front, their keys turned to their new positions.
+
+        Args:
+            turn: maps the kept keys of a layer, [batch kv_head kept d_head], where positions turn keys.
+        """
+        if not 0 <= count <= self.length:
+            raise ValueError(f"the KV cache holds {self.length} tokens; it cannot drop {count}")
+        kept = self.length - count
+        for keys, values in zip(self.keys, self.values, strict=True):
+            keys[:, :, :kept] = turn(keys[:, :, count : self.length].clone())  # cloned: source and target overlap
+            values[:, :, :kept] = values[:, :, count : self.length].clone()
+        self._not_padding[:, :kept] = self._not_padding[:, count : self.length].clone()
+        self.length = kept
+
+    def choose_rows(self, rows: Int[Tensor, "batch"]) -> None:
+        """Let each row go on from another one's tokens, as the beams of a search do."""
+        for both in self._both:
+            used = both[:, :, : self.length]
+            used.copy_(used.index_select(0, rows))
+        self._not_padding.copy_(self._not_padding.index_select(0, rows))
+
+    def keys_and_values(self, index: int) -> Float[Tensor, "batch both_kv_heads capacity d_head"]:
+        """One block's whole buffer, the heads of the keys before those of the values; for generation/decode_plan.py."""
+        return self._both[index]
 
     def layer(self, index: int) -> "LayerCache":
         """The part that belongs to one block."""
@@ -92,4 +128,5 @@ class LayerCache:
         end = self.offset + key.shape[2]
         self._keys[:, :, self.offset : end] = key
         self._values[:, :, self.offset : end] = value
-        return self._keys[:, :, :end].to(key.dtype), self._values[:, :, :end].to(value.dtype)
+        keys, values = self._keys[:, :, :end], self._values[:, :, :end]
+        return (keys, values) if keys.dtype == key.dtype else (keys.to(key.dtype), values.to(value.dtype))

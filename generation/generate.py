@@ -1,35 +1,32 @@
 """The loop that writes text: one pass over the prompt, then one token at a time, given out as they come.
 
-With a KV cache each step computes only the new token; without, the whole window again (the way to check the cache).
+`generate` writes one text, `generate_batch` several side by side; row i of a batch is the text that `generate` writes
+alone with the same prompt and seed. With a KV cache each step computes only the new token; without, the whole window
+again (the way to check the cache). One text at a time goes through a plan (generation/decode_plan.py). How the window
+slides when a text outgrows it: generation/window.py.
 
-The window. A model sees n_ctx tokens. A longer prompt loses its beginning: the last n_ctx tokens count. When the window
-is full, it slides by half: the most recent n_ctx // 2 tokens are encoded anew from position 0 and fill up again. This
-is right for every position scheme, learned ones included, whose cached keys are tied to absolute positions and cannot
-move; it costs one pass of n_ctx / 2 tokens every n_ctx / 2 tokens. With and without cache the window is the same.
-
-Random numbers come from a generator of this call's own: the global ones, which training and other sessions share,
+Random numbers come from a generator of each text's own: the global ones, which training and other sessions share,
 stay untouched. So do the model's mode, weights and buffers.
+
+The same seed gives the same text in the same setting. Between settings (implementations, with and without cache, with
+and without plan, alone and in a batch) the logits agree up to rounding, about 1e-6; a draw lands on another token when
+its uniform number falls into that gap, roughly once in 100,000 tokens.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from random import Random
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from components.kv_cache import KVCache
 from config.errors import ConfigError, Problem
 from config.model_config import ModelConfig
-from generation.samplers import Sampler, draw
+from generation.sampler import Sampler, Text
+from generation.step import Step, draw_steps
+from generation.window import Window, find_policy_problems
 
-
-class Step(NamedTuple):
-    """One generated token, and the probability the model itself gave it (before temperature and the other stages)."""
-
-    token: int
-    probability: float
+__all__ = ["Step", "generate", "generate_batch"]
 
 
 def generate(
@@ -41,6 +38,10 @@ def generate(
     seed: int,
     use_cache: bool = True,
     vocab_size: int | None = None,
+    stop_tokens: Collection[int] = (),
+    n_alternatives: int = 0,
+    sliding: str = "reencode",
+    use_plan: bool = True,
 ) -> Generator[Step, None, None]:
     """Continue `tokens`, one `Step` at a time; closing the iterator ends it and frees its cache.
 
@@ -50,72 +51,105 @@ def generate(
         samplers: a stage or a `Chain`, see `build_samplers`.
         seed: the same seed gives the same tokens.
         vocab_size: of the tokenizer, where the model's vocabulary is padded beyond it; what lies above is never drawn.
+        stop_tokens: the text ends with the first of them, which is given out.
+        n_alternatives: how many of the model's most likely tokens each step carries.
+        sliding: what the cache does when the window is full: "reencode" or "roll".
+        use_plan: False sends every token through the model itself.
 
     Raises:
         ConfigError: at once, before the first step, for settings and tokens that cannot be used.
         CheckpointError: while stepping, if the model's output is not finite.
     """
+    batch = generate_batch(
+        model, [tokens], max_new_tokens=max_new_tokens, samplers=samplers, seeds=[seed], use_cache=use_cache,
+        vocab_size=vocab_size, stop_tokens=stop_tokens, n_alternatives=n_alternatives, sliding=sliding,
+        use_plan=use_plan,
+    )  # fmt: skip
+    return (step for (step,) in batch if step is not None)
+
+
+def generate_batch(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    samplers: Sampler,
+    seeds: Sequence[int],
+    use_cache: bool = True,
+    vocab_size: int | None = None,
+    stop_tokens: Collection[int] = (),
+    n_alternatives: int = 0,
+    sliding: str = "reencode",
+    use_plan: bool = True,
+) -> Generator[list[Step | None], None, None]:
+    """Continue several prompts at once: one list of steps for each place, None for texts that have ended.
+
+    For several samples of one prompt give it several times, with as many seeds. Prompts may differ in length; the
+    shorter ones are padded on the left. The other arguments and errors are those of `generate`.
+    """
     config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
-    if problems := _find_problems(model, config, tokens, max_new_tokens, seed):
+    problems = _find_problems(model, config, prompts, max_new_tokens, seeds)
+    problems += find_policy_problems(config, sliding, use_cache, set(map(len, prompts)))
+    if problems:
         raise ConfigError(problems)
+    capacity = min(config.n_ctx, max(map(len, prompts)) + max_new_tokens) if use_cache else None
+    window = Window(model, prompts, capacity, sliding, use_plan)
     drawable = config.d_vocab if vocab_size is None else min(vocab_size, config.d_vocab)
-    capacity = min(config.n_ctx, len(tokens) + max_new_tokens) if use_cache else None
-    return _steps(_Window(model, config, tokens, capacity), max_new_tokens, samplers, Random(seed), drawable)
+    texts = [Text(list(prompt), len(prompt)) for prompt in prompts]
+    randoms = [Random(seed) for seed in seeds]
+    return _steps(window, texts, randoms, max_new_tokens, samplers, drawable, frozenset(stop_tokens), n_alternatives)
+
+
+def _steps(
+    window: Window,
+    texts: list[Text],
+    randoms: list[Random],
+    max_new_tokens: int,
+    samplers: Sampler,
+    drawable: int,
+    stop_tokens: frozenset[int],
+    n_alternatives: int,
+) -> Generator[list[Step | None], None, None]:
+    ended = [False] * len(texts)
+    for _ in range(max_new_tokens):
+        # Entered anew for each token: around the yield it would leak into whoever asks for the next one.
+        with torch.inference_mode():
+            logits = window.next_logits()[:, :drawable]
+            uniforms = [random.random() for random in randoms]
+            drawn = draw_steps(logits, samplers, texts, uniforms, n_alternatives)
+        window.append([step.token for step in drawn])
+        steps: list[Step | None] = []
+        for place, step in enumerate(drawn):  # a text that has ended is still computed, for its neighbours' sake
+            steps.append(None if ended[place] else step)
+            texts[place].tokens.append(step.token)
+            ended[place] |= step.token in stop_tokens
+        yield steps
+        if all(ended):
+            return
 
 
 def _find_problems(
-    model: nn.Module, config: ModelConfig, tokens: Sequence[int], max_new_tokens: int, seed: int
+    model: nn.Module,
+    config: ModelConfig,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    seeds: Sequence[int],
 ) -> list[Problem]:
     problems = []
     if max_new_tokens < 0:
         problems.append(Problem("max_new_tokens", f"max_new_tokens {max_new_tokens} must not be negative"))
-    if seed < 0:  # Random would take −1 for 1
-        problems.append(Problem("seed", f"seed {seed} must not be negative"))
-    if not tokens:
+    if len(seeds) != len(prompts):
+        problems.append(Problem("seed", f"{len(prompts)} prompts need as many seeds, not {len(seeds)}"))
+    if seeds and min(seeds) < 0:  # Random would take −1 for 1
+        problems.append(Problem("seed", f"seed {min(seeds)} must not be negative"))
+    if not prompts or not all(prompts):
         problems.append(Problem("tokens", "there is nothing to continue: give at least one token"))
-    elif not 0 <= min(tokens) <= max(tokens) < config.d_vocab:
-        out = next(token for token in tokens if not 0 <= token < config.d_vocab)
-        message = f"token {out} is not in the model's vocabulary of {config.d_vocab}: is this its own tokenizer?"
-        problems.append(Problem("tokens", message))
+    for tokens in filter(None, prompts):
+        if not 0 <= min(tokens) <= max(tokens) < config.d_vocab:
+            out = next(token for token in tokens if not 0 <= token < config.d_vocab)
+            message = f"token {out} is not in the model's vocabulary of {config.d_vocab}: is this its own tokenizer?"
+            problems.append(Problem("tokens", message))
     if model.training and config.dropout > 0:
         message = f"the model is in training mode with dropout {config.dropout}: call model.eval() first"
         problems.append(Problem("model", message))
     return problems
-
-
-def _steps(
-    window: "_Window", max_new_tokens: int, samplers: Sampler, random: Random, drawable: int
-) -> Generator[Step, None, None]:
-    for _ in range(max_new_tokens):
-        # Entered anew for each token: around the yield it would leak into whoever asks for the next one.
-        with torch.inference_mode():
-            logits = window.next_logits()[:, :drawable].float().cpu()
-            choice = draw(samplers(logits), [random.random()])  # [batch 1]
-            probability = logits.softmax(dim=-1).gather(-1, choice)
-        step = Step(int(choice), float(probability))
-        window.tokens.append(step.token)
-        yield step
-
-
-class _Window:
-    """The tokens the model sees, and how far the cache knows them."""
-
-    def __init__(self, model: nn.Module, config: ModelConfig, tokens: Sequence[int], capacity: int | None) -> None:
-        self.model = model
-        self.n_ctx = config.n_ctx
-        self.tokens = list(tokens[-self.n_ctx :])
-        weight = next(model.parameters())
-        self.device = weight.device
-        self.cache = None
-        if capacity is not None:
-            with torch.inference_mode():
-                self.cache = KVCache(config, batch=1, capacity=capacity, device=weight.device, dtype=weight.dtype)
-
-    def next_logits(self) -> Float[Tensor, "1 d_vocab"]:
-        """Logits after the last token; with a cache, only tokens it has not seen are computed."""
-        if len(self.tokens) > self.n_ctx:
-            self.tokens = self.tokens[-max(1, self.n_ctx // 2) :]
-            if self.cache is not None:
-                self.cache.reset()
-        unseen = self.tokens if self.cache is None else self.tokens[self.cache.length :]
-        return self.model(torch.tensor([unseen], device=self.device), cache=self.cache)[:, -1]

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 import torch
 
-import generation.generate
+import generation.window
 from components.kv_cache import KVCache
 from components.model import build_model
 from config.errors import CheckpointError, ConfigError
@@ -75,7 +75,7 @@ def test_the_smallest_windows_work(n_ctx):
 
 def test_the_prompt_goes_in_at_once_then_one_token_at_a_time_and_half_a_window_when_it_slides():
     model, lengths = make_model(), []
-    model.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    model.blocks[0].register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
     run(model, [1] * 10, max_new_tokens=10)
     #                  prompt, window full at 12, re-encoded: the last 6 of 13
     assert lengths == [10, 1, 1, 6, 1, 1, 1, 1, 1, 1]
@@ -152,7 +152,7 @@ def test_closing_the_iterator_frees_its_cache(model, monkeypatch):
         caches.append(weakref.ref(cache))
         return cache
 
-    monkeypatch.setattr(generation.generate, "KVCache", remember)
+    monkeypatch.setattr(generation.window, "KVCache", remember)
     steps = generate(model, PROMPT, max_new_tokens=1000, samplers=PLAIN, seed=1)
     assert len(list(islice(steps, 3))) == 3
     assert caches[0]() is not None
@@ -169,7 +169,7 @@ def test_the_cache_is_no_larger_than_what_it_will_hold(model, monkeypatch):
         capacities.append(capacity)
         return KVCache(*args, capacity=capacity, **kwargs)
 
-    monkeypatch.setattr(generation.generate, "KVCache", remember)
+    monkeypatch.setattr(generation.window, "KVCache", remember)
     for asked in (2, 10**12):
         generate(model, PROMPT, max_new_tokens=asked, samplers=PLAIN, seed=1)
     assert capacities == [7, N_CTX]
