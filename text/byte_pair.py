@@ -19,7 +19,7 @@ the same text gives the same vocabulary on every machine.
 import heapq
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import ClassVar, NamedTuple, Self, final
 
@@ -58,6 +58,7 @@ class BytePairTokenizer(MergeTokenizer):
         special_tokens: Sequence[str] = (),
         min_frequency: int = MIN_FREQUENCY,
         processes: int = 1,
+        beat: Callable[[], None] | None = None,
     ) -> Self:
         """Learn as many merges as `vocab_size` leaves room for beside the 256 bytes and the special tokens.
 
@@ -67,6 +68,7 @@ class BytePairTokenizer(MergeTokenizer):
             special_tokens: Get the last ids; where they stand in the text they are no text to learn from.
             min_frequency: A pair that occurs less often is not merged.
             processes: See `text.word_counts.count_words`; the result is the same for any number.
+            beat: Called after every counted piece and merge; what it raises ends the work.
 
         Raises:
             TextError: `vocab_size` is below what comes before the merges, or the text has too few frequent pairs.
@@ -80,8 +82,12 @@ class BytePairTokenizer(MergeTokenizer):
             raise TextError(f"min_frequency {min_frequency} would merge pairs that do not occur: use 1 or more")
         check_pattern(pattern)
         check_special_tokens(special_tokens)
-        counts = count_words(text, pattern, special_tokens, processes)
-        steps = list(islice(learn_merges(counts, min_frequency), vocab_size - reserved))
+        counts = count_words(text, pattern, special_tokens, processes, beat)
+        steps: list[MergeStep] = []
+        for step in islice(learn_merges(counts, min_frequency), vocab_size - reserved):
+            steps.append(step)
+            if beat is not None:
+                beat()
         if (possible := reserved + len(steps)) < vocab_size:
             n_bytes = sum(len(word) * count for word, count in counts.items())
             raise TextError(

@@ -5,21 +5,29 @@ What was asked for goes to stdout, everything else to stderr. Exit status: 0 don
 
 import argparse
 import os
+import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from config.data_config import DataConfig
 from config.errors import CheckpointError, TextError
-from config.fields import describe
+from config.fields import describe, is_active
 from config.flags import add_flag
+from text.blocks import Block
 from text.documents import Changes, Documents
 from text.processes import useful_processes
 from text.tokenizer import CLASSES, Tokenizer, load_tokenizer, train_tokenizer
 from text.words import PATTERNS
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
+TRAINING_DEFAULTS = {
+    **{name: getattr(DataConfig(), name) for name in ("vocab_size", "bpe_pattern", "sentencepiece_model", "encoding")},
+    "special_tokens": (),
+    "min_frequency": 2,
+    "processes": 0,  # as many as help
+}
 
 
 def main(program: str, argv: list[str] | None = None, tokenizer_type: str | None = None) -> int:
@@ -68,13 +76,15 @@ def train(arguments: argparse.Namespace) -> None:
     Raises:
         TextError: the text cannot be read, or does not allow this vocabulary.
     """
+    _complete_settings(arguments)
     documents, changes = Documents(arguments.file, arguments.encoding), Changes()
-    blocks = (block.text for block in documents.blocks(changes))
+    blocks = _not_blank(documents.blocks(changes), arguments.file)
     start = time.perf_counter()
+    tokenizer: Tokenizer
     if arguments.tokenizer_type == "bpe":
         from text.byte_pair import BytePairTokenizer
 
-        tokenizer: Tokenizer = BytePairTokenizer.train(
+        tokenizer = BytePairTokenizer.train(
             blocks,
             arguments.vocab_size,
             pattern=arguments.bpe_pattern,
@@ -89,6 +99,7 @@ def train(arguments: argparse.Namespace) -> None:
             arguments.vocab_size,
             val_fraction=0,
             sentencepiece_model=arguments.sentencepiece_model,
+            beat=lambda: None,  # so that Ctrl-C need not wait for SentencePiece
         )
     for sentence in changes.sentences():
         print(sentence, file=sys.stderr)
@@ -128,11 +139,10 @@ def encode(arguments: argparse.Namespace) -> None:
 def decode(arguments: argparse.Namespace) -> None:
     """Write the text of ids, byte for byte."""
     words = arguments.ids or _read_stdin().split()
-    try:
-        ids = [int(word) for word in words]
-    except ValueError:
-        wrong = next(word for word in words if not word.isdecimal())
-        raise TextError(f"{wrong[:40]!r} is not a token id: give whole numbers with spaces between them") from None
+    for word in words:
+        if not re.fullmatch(r"-?\d{1,20}", word, re.ASCII):
+            raise TextError(f"{word[:40]!r} is not a token id: give whole numbers with spaces between them")
+    ids = [int(word) for word in words]
     sys.stdout.buffer.write(load(arguments.folder).decode_bytes(ids))
 
 
@@ -149,10 +159,6 @@ def load(folder: Path) -> Tokenizer:
 def _add_training_flags(parser: argparse.ArgumentParser, tokenizer_type: str | None) -> None:
     parser.add_argument("file", type=Path, help="a .txt, .txt.gz or .jsonl file, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to save the tokenizer")
-    parser.set_defaults(
-        vocab_size=describe(DataConfig)["vocab_size"].default, bpe_pattern="gpt2", special_tokens=[], min_frequency=2,
-        processes=0, encoding="utf-8", sentencepiece_model="bpe",
-    )  # fmt: skip
     if tokenizer_type is None:
         add_flag(parser, "tokenizer_type", choices=tuple(CLASSES), required=True, help="Which kind.")
         add_flag(
@@ -165,6 +171,35 @@ def _add_training_flags(parser: argparse.ArgumentParser, tokenizer_type: str | N
     add_flag(bpe, "special_tokens", nargs="+", metavar="T", help="Such as '<|endoftext|>'. Default none.")
     add_flag(bpe, "min_frequency", type=int, metavar="N", help="Merge no pair that occurs less often. Default 2.")
     add_flag(bpe, "processes", type=int, metavar="N", help="That count words. Default: as many as help.")
+
+
+def _complete_settings(arguments: argparse.Namespace) -> None:
+    """Take the defaults of what was not given, and refuse what was given in vain.
+
+    Raises:
+        TextError: a setting has no effect on this type of tokenizer.
+    """
+    kind, fields = arguments.tokenizer_type, describe(DataConfig)
+    for name, default in TRAINING_DEFAULTS.items():
+        has_effect = is_active(fields[name], {"tokenizer_type": kind}) if name in fields else kind == "bpe"
+        if hasattr(arguments, name) and not has_effect:
+            raise TextError(f"--{name} has no effect on a {kind} tokenizer: leave it out")
+        if not hasattr(arguments, name):
+            setattr(arguments, name, default)
+
+
+def _not_blank(blocks: Iterable[Block], path: Path) -> Iterator[str]:
+    """The text of the blocks.
+
+    Raises:
+        TextError: at their end, if there was nothing but white space in all of them.
+    """
+    blank = True
+    for block in blocks:
+        blank = blank and not block.text.strip()
+        yield block.text
+    if blank:
+        raise TextError(f"{path} is empty: give a file with text in it")
 
 
 def _token_lines(tokenizer: Tokenizer, n_tokens: int) -> Iterable[str]:

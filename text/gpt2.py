@@ -7,6 +7,7 @@ the merges inside, so that a run needs neither the network nor the cache again.
 import hashlib
 import os
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Self, final
@@ -14,7 +15,6 @@ from typing import ClassVar, Self, final
 from tiktoken.load import read_file_cached
 
 from config.errors import TextError
-from text.background import call_in_background
 from text.merge_tokenizer import OTHER_BYTES, PRINTABLE_BYTES, Merge, MergeTokenizer, parse_merge
 from text.tokenizer import END_OF_TEXT
 
@@ -71,13 +71,30 @@ def _file_content() -> bytes:
         if hashlib.sha256(content).hexdigest() != SHA256:
             raise TextError(f"{by_hand} is not GPT-2's vocabulary, or it is damaged; get it again from {URL}")
         return content
-    # tiktoken waits for ever on a network that swallows packets.
-    try:
-        return call_in_background(lambda: read_file_cached(URL, SHA256), seconds=DOWNLOAD_SECONDS)
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-        reason = str(error) if isinstance(error, TimeoutError) else type(error).__name__
-    raise TextError(
-        f"GPT-2's vocabulary file {FILE} is not on this machine and cannot be downloaded ({reason}); put it from "
-        f"{URL} into the folder {cache_folder()} (or into another one named by the environment variable "
-        "TIKTOKEN_CACHE_DIR), or use character, byte, bpe or sentencepiece, which need no download"
-    )
+    content_or_none, reason = _read_with_tiktoken()
+    if content_or_none is None:
+        raise TextError(
+            f"GPT-2's vocabulary file {FILE} is not on this machine and cannot be downloaded ({reason}); put it from "
+            f"{URL} into the folder {cache_folder()} (or into another one named by the environment variable "
+            "TIKTOKEN_CACHE_DIR), or use character, byte, bpe or sentencepiece, which need no download"
+        )
+    return content_or_none
+
+
+def _read_with_tiktoken() -> tuple[bytes | None, str]:
+    """The file from tiktoken's cache or the network, or None and why not.
+
+    tiktoken waits for ever on a network that swallows packets, so it works in a thread that is given up after a while.
+    """
+    outcome: list[tuple[bytes | None, str]] = []
+
+    def read() -> None:
+        try:
+            outcome.append((read_file_cached(URL, SHA256), ""))
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+            outcome.append((None, type(error).__name__))
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(DOWNLOAD_SECONDS)
+    return outcome[0] if outcome else (None, f"no answer within {DOWNLOAD_SECONDS} s")

@@ -1,9 +1,7 @@
 """What a tokenizer learns from: the training split, or of a long one an even sample that fits in memory."""
 
 from collections.abc import Callable
-from functools import partial
 
-from text.background import call_in_background
 from text.blocks import take
 from text.corpus import Corpus, split_position
 from text.tokenizer import END_OF_TEXT, Tokenizer, train_tokenizer
@@ -24,7 +22,7 @@ def learn_tokenizer(
     bpe_pattern: str = "gpt2",
     sentencepiece_model: str = "bpe",
     processes: int = 1,
-    beat: Callable[[], None] = lambda: None,
+    beat: Callable[[], None] | None = None,
 ) -> Tokenizer:
     """`text.tokenizer.train_tokenizer` for a corpus of any length, in bounded memory.
 
@@ -32,7 +30,7 @@ def learn_tokenizer(
     `sample_for_tokenizer`. A bpe tokenizer for several documents gets a token that parts them, `<|endoftext|>`.
 
     Args:
-        beat: Called five times a second while the tokenizer learns; what it raises ends the work.
+        processes, beat: See `train_tokenizer`.
 
     Raises:
         TextError: no such tokenizer, or the text does not allow this vocabulary size.
@@ -41,18 +39,10 @@ def learn_tokenizer(
         return train_tokenizer(name, corpus.alphabet, vocab_size, val_fraction=0)
     text = "" if name in NOT_LEARNED else sample_for_tokenizer(corpus, val_fraction)
     special_tokens = (END_OF_TEXT,) if corpus.documents > 1 else ()
-    train = partial(
-        train_tokenizer,
-        name,
-        text,
-        vocab_size,
-        val_fraction=0,
-        bpe_pattern=bpe_pattern,
-        sentencepiece_model=sentencepiece_model,
-        special_tokens=special_tokens,
-        processes=processes,
-    )
-    return call_in_background(train, beat)
+    return train_tokenizer(
+        name, text, vocab_size, val_fraction=0, bpe_pattern=bpe_pattern, sentencepiece_model=sentencepiece_model,
+        special_tokens=special_tokens, processes=processes, beat=beat,
+    )  # fmt: skip
 
 
 def sampling_note(name: str, corpus: Corpus, val_fraction: float) -> str:

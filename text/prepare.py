@@ -17,7 +17,6 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from text.prepared import TOKENIZER, PreparedFolder, find_prepared
 from text.processes import useful_processes
 from text.progress_bar import byte_bar
 from text.token_file import check_lengths, write_manifest
-from text.token_writer import NOTE, encode_here, encode_in_processes, write_tokens
+from text.token_writer import NOTE, choose_encoder, write_tokens
 from text.tokenizer import CLASSES, Tokenizer, load_tokenizer
 from text.tokenizer_file import FILE_NAME
 from text.words import PATTERNS
@@ -56,6 +55,7 @@ def prepare(
     sentencepiece_model: str = DEFAULTS.sentencepiece_model,
     val_fraction: float = DEFAULTS.val_fraction,
     processes: int = 1,
+    beat: Callable[[], None] | None = None,
     report: Report | None = None,
     say: Say = lambda sentence: None,
 ) -> PreparedFolder:
@@ -65,6 +65,7 @@ def prepare(
         tokenizer: A type of tokenizer, or the folder of one.
         vocab_size, bpe_pattern, sentencepiece_model: For a tokenizer that is trained; see config/data_config.py.
         processes: How many work at a time.
+        beat: Called a few times a second while a tokenizer learns; see `text.tokenizer.train_tokenizer`.
         report: Called with (bytes done, bytes in all) of the text.
         say: Called with a sentence when there is something to tell.
 
@@ -90,7 +91,7 @@ def prepare(
             return existing
         if tokenizer not in NOT_LEARNED:
             say(f"learning the {tokenizer} tokenizer. {sampling_note(tokenizer, corpus, val_fraction)}".strip())
-        return learn_tokenizer(tokenizer, corpus, val_fraction=val_fraction, processes=processes, **settings)
+        return learn_tokenizer(tokenizer, corpus, val_fraction=val_fraction, processes=processes, beat=beat, **settings)
 
     folder = out.with_name(f"{out.name}.partial")
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,9 +169,7 @@ def _write(
         if report is not None:
             report(round(corpus.bytes * (done / total)), corpus.bytes)
 
-    encode = partial(encode_here, tokenizer=tokenizer)
-    if processes > 1:
-        encode = partial(encode_in_processes, folder=folder / TOKENIZER, processes=processes)
+    encode = choose_encoder(tokenizer, processes, folder / TOKENIZER)
     border = split_position(corpus, val_fraction)
     written = write_tokens(folder, corpus, border, tokenizer.dtype, encode, progress, NOTE_SECONDS)
     check_lengths(written.counts, corpus.name, corpus.characters, n_ctx=1)
@@ -196,8 +195,10 @@ def main(argv: list[str] | None = None) -> int:
         processes = arguments.processes or useful_processes(corpus.bytes)
         with byte_bar("Cutting into tokens") as report:
             prepared = prepare(
-                corpus, arguments.tokenizer, arguments.out, processes=processes, report=report, say=say, **settings
-            )
+                corpus, arguments.tokenizer, arguments.out, processes=processes, report=report, say=say,
+                beat=lambda: None,  # so that Ctrl-C need not wait for SentencePiece
+                **settings,
+            )  # fmt: skip
     except (TextError, ConfigError, CheckpointError) as error:
         say(f"text.prepare: {error}")
         return EXIT_WRONG_INPUT

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from config.errors import TextError
 
 PIECES_PER_PROCESS = 2  # waiting or at work: enough to keep everyone busy, few enough to stay small in memory
 MOST_PROCESSES = 8  # by default: 8 with gpt2's vocabulary stay below 1 GB together
+BEAT_SECONDS = 0.2
 SEVERAL_PROCESSES_BYTES = 10_000_000  # of text: below this, starting processes takes longer than they save
 
 Piece = TypeVar("Piece")
@@ -57,6 +59,46 @@ def map_in_processes(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def call_in_process(work: Callable[[], Result], beat: Callable[[], None]) -> Result:
+    """What `work` returns or raises, from a process of its own: for libraries that cannot be interrupted.
+
+    Args:
+        work: A function of a module, or a `partial` of one.
+        beat: Called five times a second; what it raises ends the process and goes to the caller.
+
+    Raises:
+        TextError: the process was killed.
+    """
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(work, sender))
+    process.start()
+    sender.close()  # so that the end of the process is the end of the pipe
+    try:
+        while not receiver.poll(BEAT_SECONDS):
+            beat()
+        result, error = receiver.recv()
+    except EOFError:
+        raise TextError("a process that worked on the text was killed, perhaps for want of memory") from None
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+    if error is not None:
+        raise error
+    return result
+
+
+def _send_result(work: Callable[[], Result], sender: Connection) -> None:
+    _start_process(None)
+    try:
+        answer = work(), None
+    except Exception as error:  # all of them are raised again, in the process that asked
+        sender.send((None, error))
+    else:
+        sender.send(answer)
 
 
 def _start_process(start: Callable[[], None] | None) -> None:

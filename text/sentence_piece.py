@@ -12,7 +12,8 @@ sign, `▁` (U+2581) itself, and is refused.
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
@@ -22,6 +23,7 @@ import sentencepiece
 
 from config.errors import TextError
 from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words
+from text.processes import call_in_process
 from text.tokenizer import Tokenizer
 
 MODEL_TYPES = ("bpe", "unigram")
@@ -54,13 +56,22 @@ class SentencePieceTokenizer(Tokenizer):
         self.model_type = model_type
 
     @classmethod
-    def train(cls, text: str, vocab_size: int, model_type: str = "bpe", *, exact: bool = True) -> Self:
+    def train(
+        cls,
+        text: str,
+        vocab_size: int,
+        model_type: str = "bpe",
+        *,
+        exact: bool = True,
+        beat: Callable[[], None] | None = None,
+    ) -> Self:
         """Learn `vocab_size` pieces, the 256 byte tokens and `<unk>` among them.
 
         Args:
             model_type: "bpe" merges what stands together most often; "unigram" (Kudo 2018, arXiv:1804.10959) starts
                 with too many pieces and drops those that the text misses least.
             exact: Whether a text that gives fewer pieces is refused; otherwise the vocabulary is smaller.
+            beat: If given, learning goes on in a process of its own; see `text.processes.call_in_process`.
 
         Raises:
             TextError: the text does not allow this vocabulary size, or has a character that is refused.
@@ -73,27 +84,8 @@ class SentencePieceTokenizer(Tokenizer):
                 f"{MIN_VOCAB_SIZE} before the first letter"
             )
         _check_text(text)
-        model = io.BytesIO()
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_lines(text),
-                model_writer=model,
-                model_type=model_type,
-                vocab_size=vocab_size,
-                hard_vocab_limit=exact,
-                character_coverage=CHARACTER_COVERAGE,
-                byte_fallback=True,
-                normalization_rule_name="identity",
-                add_dummy_prefix=False,
-                remove_extra_whitespaces=False,
-                bos_id=-1,
-                eos_id=-1,
-                num_threads=1,
-                minloglevel=2,
-            )
-        except RuntimeError as error:
-            raise TextError(_explain_failure(str(error), vocab_size, len(text))) from error
-        return cls(model.getvalue(), model_type)
+        learn = partial(_learn_model, text, vocab_size, model_type, exact)
+        return cls(learn() if beat is None else call_in_process(learn, beat), model_type)
 
     def encode_known(self, text: str) -> np.ndarray:
         """Ids of the pieces; see the top of this file for the one character that has none."""
@@ -127,6 +119,31 @@ class SentencePieceTokenizer(Tokenizer):
         if (model_type := settings.get("model_type", "")) not in ("", *MODEL_TYPES):
             raise TextError(f"its model_type is not one of {', '.join(MODEL_TYPES)}")
         return cls(model, model_type)
+
+
+def _learn_model(text: str, vocab_size: int, model_type: str, exact: bool) -> bytes:
+    """The bytes of a model; SentencePiece computes for minutes without a look at Python."""
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_lines(text),
+            model_writer=model,
+            model_type=model_type,
+            vocab_size=vocab_size,
+            hard_vocab_limit=exact,
+            character_coverage=CHARACTER_COVERAGE,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            bos_id=-1,
+            eos_id=-1,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise TextError(_explain_failure(str(error), vocab_size, len(text))) from error
+    return model.getvalue()
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -16,7 +16,6 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import numpy as np
 from config.errors import TextError
 from text.atomic import sync_folder, write_atomically
 from text.corpus import Corpus, split_position
-from text.token_writer import Progress, Written, encode_here, write_tokens
+from text.token_writer import Progress, Written, choose_encoder, write_tokens
 from text.tokenizer import Tokenizer
 
 FORMAT = 2
@@ -62,6 +61,7 @@ def prepare_tokens(
     val_fraction: float = 0.1,
     n_ctx: int = 1,
     progress: Progress | None = None,
+    processes: int = 1,
 ) -> TokenFiles:
     """The token files of `corpus`: those under `root` if they are there and whole, else made now.
 
@@ -70,6 +70,7 @@ def prepare_tokens(
         val_fraction: Share at the end of the text for validation; see `text.corpus.split_index`.
         n_ctx: Window length; both splits must have room for one window and its targets.
         progress: Called with (characters done, characters in all) while tokens are made.
+        processes: How many encode at a time; see `text.processes.map_in_processes`.
 
     Raises:
         TextError: the text is too short for `n_ctx`, or the tokenizer cannot encode it.
@@ -80,7 +81,7 @@ def prepare_tokens(
     if files is None:
         root.mkdir(parents=True, exist_ok=True)
         _remove_stale(root)
-        files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress)
+        files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress, processes)
     check_lengths(files.counts, corpus.name, corpus.characters, n_ctx)
     return files
 
@@ -109,14 +110,21 @@ def _hash_parts(corpus: str, borders: str, tokenizer: str, val_fraction: float) 
 
 
 def _make_folder(
-    corpus: Corpus, tokenizer: Tokenizer, root: Path, key: str, val_fraction: float, progress: Progress | None
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    root: Path,
+    key: str,
+    val_fraction: float,
+    progress: Progress | None,
+    processes: int,
 ) -> TokenFiles:
     """Make both files in a temporary folder and rename it, so that nobody ever sees half a folder."""
     temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{key}-", dir=root))
     try:
-        encode = partial(encode_here, tokenizer=tokenizer)
         border = split_position(corpus, val_fraction)
-        written = write_tokens(temporary, corpus, border, tokenizer.dtype, encode, progress)
+        with tempfile.TemporaryDirectory(dir=temporary) as for_processes:
+            encode = choose_encoder(tokenizer, processes, Path(for_processes))
+            written = write_tokens(temporary, corpus, border, tokenizer.dtype, encode, progress)
         write_manifest(temporary, corpus, tokenizer, val_fraction, written)
         temporary.chmod(0o755)
         return publish(temporary, root / key)

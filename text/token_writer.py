@@ -58,7 +58,7 @@ def write_tokens(
     """Write train.bin and val.bin into `folder`; the validation split begins at character `border`.
 
     Args:
-        encode: Gives the token ids of each piece, in order: `encode_here` or `encode_in_processes`, with a tokenizer.
+        encode: Gives the token ids of each piece, in order; see `choose_encoder`.
         progress: Called after every piece.
         note_seconds: How often to write down how far the work is. A later call with the same arguments then continues
             there; None for files that nobody will continue.
@@ -96,6 +96,14 @@ def encode_piece(tokenizer: Tokenizer, piece: Block) -> np.ndarray:
         parts += [tokenizer.encode_array(piece.text[start:border]), np.array([end_of_text], dtype=tokenizer.dtype)]
         start = border
     return np.concatenate([*parts, tokenizer.encode_array(piece.text[start:])])
+
+
+def choose_encoder(tokenizer: Tokenizer, processes: int, folder: Path) -> Encode:
+    """The way to encode in as many processes; several of them get the tokenizer through `folder`."""
+    if processes == 1:
+        return partial(encode_here, tokenizer=tokenizer)
+    tokenizer.save(folder)
+    return partial(encode_in_processes, folder=folder, processes=processes)
 
 
 def encode_here(pieces: Iterator[Piece], tokenizer: Tokenizer) -> Iterator[Encoded]:

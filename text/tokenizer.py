@@ -17,7 +17,7 @@ BPE adds `hugging_face/tokenizer.json`, the same in the format of Hugging Face, 
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
@@ -162,11 +162,11 @@ class Tokenizer(ABC):
         Raises:
             TextError: an id is not in the vocabulary.
         """
-        numbers = np.asarray(ids, dtype=np.int64).reshape(-1)
-        if len(numbers) and (numbers.min() < 0 or numbers.max() >= self.vocab_size):
-            wrong = next(int(number) for number in numbers if not 0 <= number < self.vocab_size)
+        numbers = ids.reshape(-1).tolist() if isinstance(ids, np.ndarray) else ids
+        if len(numbers) and not (min(numbers) >= 0 and max(numbers) < self.vocab_size):
+            wrong = next(number for number in numbers if not 0 <= number < self.vocab_size)
             raise TextError(f"token {wrong} does not exist: this vocabulary has tokens 0 to {self.vocab_size - 1:,}")
-        return b"".join([self.token_bytes[number] for number in numbers.tolist()])
+        return b"".join([self.token_bytes[number] for number in numbers])
 
     @final
     def decode(self, ids: Ids) -> str:
@@ -227,6 +227,7 @@ def train_tokenizer(
     sentencepiece_model: str = "bpe",
     special_tokens: Sequence[str] = (),
     processes: int = 1,
+    beat: Callable[[], None] | None = None,
 ) -> Tokenizer:
     """A tokenizer of type `name` for this text.
 
@@ -240,6 +241,9 @@ def train_tokenizer(
         bpe_pattern: How bpe cuts words, a name in `text.words.PATTERNS`.
         sentencepiece_model: "bpe" or "unigram".
         special_tokens, processes: Of bpe, see `BytePairTokenizer.train`; the other types take no notice.
+        beat: Called a few times a second while bpe or sentencepiece learn; what it raises ends the work. The calling
+            program then needs `if __name__ == "__main__":` around its start, as sentencepiece learns in a process of
+            its own.
 
     Raises:
         TextError: no such tokenizer, or the text does not allow this vocabulary size.
@@ -251,8 +255,8 @@ def train_tokenizer(
     if name in ("bpe", "sentencepiece"):
         content = content[: split_index(content, val_fraction)]
     options: dict[str, dict[str, Any]] = {
-        "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens, "processes": processes},
-        "sentencepiece": {"model_type": sentencepiece_model},
+        "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens, "processes": processes, "beat": beat},
+        "sentencepiece": {"model_type": sentencepiece_model, "beat": beat},
     }
     return cls.train(content, vocab_size, **options.get(name, {}))
 

@@ -17,7 +17,11 @@ MAX_WORD_BYTES = 1_000
 
 
 def count_words(
-    text: str | Iterable[str], pattern: str = "gpt2", special_tokens: Sequence[str] = (), processes: int = 1
+    text: str | Iterable[str],
+    pattern: str = "gpt2",
+    special_tokens: Sequence[str] = (),
+    processes: int = 1,
+    beat: Callable[[], None] | None = None,
 ) -> Counter[bytes]:
     """How often each word occurs, as bytes; a monster (a line without spaces) counts in parts of 1,000 bytes.
 
@@ -26,6 +30,7 @@ def count_words(
         pattern: Name in `text.words.PATTERNS`.
         special_tokens: Not counted, and no word crosses them.
         processes: With more than one, the calling program needs `if __name__ == "__main__":` around its start.
+        beat: Called after every piece of a million characters; what it raises ends the work.
 
     Raises:
         TextError: `processes` is below 1, the text has half of a surrogate pair, or a process was killed.
@@ -36,6 +41,8 @@ def count_words(
     counts: Counter[str] = Counter()
     for found in _count_each(pieces, partial(_count_piece, pattern=pattern, special=tuple(special_tokens)), processes):
         counts.update(found)
+        if beat is not None:
+            beat()
     words: Counter[bytes] = Counter()
     for word, count in counts.items():
         content = word.encode()

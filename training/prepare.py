@@ -19,6 +19,7 @@ from runs.folder import RunFolder
 from text.corpus import check_text, read_text, split_position
 from text.learn import learn_tokenizer, sampling_note
 from text.prepared import find_prepared, follow_prepared, link_tokens
+from text.processes import useful_processes
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
 from text.tokenizer import Tokenizer, load_tokenizer
 
@@ -50,7 +51,10 @@ def check_trainable(data: DataConfig, n_ctx: int) -> None:
     is_long = text is None or text.characters * data.val_fraction > ENOUGH_CHARACTERS * (n_ctx + 1)
     if text is None or (is_long and data.tokenizer_type != "gpt2"):  # which may have to be fetched, and then may fail
         return
-    tokenizer = learn_tokenizer(data.tokenizer_type, text, data.vocab_size, data.val_fraction, **data.tokenizer_options)
+    tokenizer = learn_tokenizer(
+        data.tokenizer_type, text, data.vocab_size, data.val_fraction,
+        bpe_pattern=data.bpe_pattern, sentencepiece_model=data.sentencepiece_model,
+    )  # fmt: skip
     if not is_long:
         border = split_position(text, data.val_fraction)
         splits = {"train": text.text[:border], "val": text.text[border:]}
@@ -107,14 +111,17 @@ def _make_tokens(
     beat()
     _refuse_other_text(run, config, corpus.sha256)
     begun = run.data_path.exists()  # then only the shared token files are gone, and the run's own tokenizer cuts again
+    processes = useful_processes(corpus.bytes)
     tokenizer = (
         load_tokenizer(run.tokenizer_path)
         if begun
-        else learn_tokenizer(data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, **data.tokenizer_options)
-    )
-    beat()
+        else learn_tokenizer(
+            data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, bpe_pattern=data.bpe_pattern,
+            sentencepiece_model=data.sentencepiece_model, processes=processes, beat=beat,
+        )
+    )  # fmt: skip
     files = prepare_tokens(
-        corpus, tokenizer, root, data.val_fraction, config.model.n_ctx, progress=lambda done, total: beat()
+        corpus, tokenizer, root, data.val_fraction, config.model.n_ctx, lambda done, total: beat(), processes
     )
     record = corpus.record()
     if sentence := sampling_note(data.tokenizer_type, corpus, data.val_fraction):

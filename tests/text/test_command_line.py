@@ -64,12 +64,41 @@ def test_a_bpe_from_training_to_decoding(
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind != "gpt2"])
 def test_every_type(kind: str, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "tokenizer"
-    flags = ("--tokenizer_type", kind, "--vocab_size", 330, "--sentencepiece_model", "unigram")
+    settings = {
+        "bpe": ("--vocab_size", 330),
+        "sentencepiece": ("--vocab_size", 330, "--sentencepiece_model", "unigram"),
+    }
+    flags = ("--tokenizer_type", kind, *settings.get(kind, ()))
     assert run("train", text_file, "--out", out, *flags, kind=None) == 0
     assert run("inspect", out, kind=None) == 0
     assert run("encode", out, "the king", kind=None) == 0
     *_, ids = capsys.readouterr().out.splitlines()
     assert load_tokenizer(out).decode([int(word) for word in ids.split()]) == "the king"
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [
+        ("byte", ("--vocab_size", 300)),
+        ("character", ("--special_tokens", "<|a|>")),
+        ("bpe", ("--sentencepiece_model", "unigram")),
+        ("sentencepiece", ("--bpe_pattern", "gpt4")),
+        ("sentencepiece", ("--processes", 2)),
+    ],
+)
+def test_a_setting_is_never_ignored(
+    kind: str, flags: tuple[object, ...], text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", text_file, "--out", tmp_path / "t", "--tokenizer_type", kind, *flags, kind=None) == 2
+    assert f"{flags[0]} has no effect on a {kind} tokenizer: leave it out" in capsys.readouterr().err
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind != "gpt2"])
+def test_nothing_is_learned_from_an_empty_text(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "blank.txt").write_text(" \n\n")
+    assert run("train", tmp_path / "blank.txt", "--out", tmp_path / "t", "--tokenizer_type", kind, kind=None) == 2
+    assert "blank.txt is empty: give a file with text in it" in capsys.readouterr().err
 
 
 def test_the_folder_of_a_run_is_understood(text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +129,9 @@ def test_a_compressed_text_with_line_ends_of_windows(tmp_path: Path, capsys: pyt
         (("encode", "nothing", "text"), "holds no tokenizer"),
         (("decode", "{tokenizer}", "1", "two"), "'two' is not a token id"),
         (("decode", "{tokenizer}", "-1"), None),
+        (("decode", "{tokenizer}", "9" * 30), "is not a token id"),
+        (("decode", "{tokenizer}", "9" * 20), "does not exist: this vocabulary has tokens 0 to 256"),
+        (("decode", "{tokenizer}", "1_0"), "'1_0' is not a token id"),
         (("decode", "{tokenizer}", "257"), "token 257 does not exist: this vocabulary has tokens 0 to 256"),
         (("train", "{text}"), None),
         ((), None),

@@ -26,7 +26,7 @@ from text.prepared import PreparedFolder, find_prepared
 from text.processes import PIECES_PER_PROCESS
 from text.progress_bar import byte_bar
 from text.token_file import open_tokens, prepare_tokens
-from text.token_writer import encode_here, encode_in_processes
+from text.token_writer import encode_in_processes, write_tokens
 from text.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -393,6 +393,23 @@ def test_the_command_line(tmp_path: Path, story: str, capfd: pytest.CaptureFixtu
     assert "holds these tokens already" in capfd.readouterr().err
 
 
+def test_the_command_line_chooses_how_a_tokenizer_learns(tmp_path: Path, story: str) -> None:
+    (tmp_path / "a.txt").write_text(story)
+    for flags, decided in (
+        (["--tokenizer", "bpe", "--bpe_pattern", "gpt4"], {"bpe_pattern": "gpt4"}),
+        (["--tokenizer", "sentencepiece", "--sentencepiece_model", "unigram"], {"sentencepiece_model": "unigram"}),
+        (["--tokenizer", "sentencepiece"], {"sentencepiece_model": "bpe"}),
+    ):
+        out = tmp_path / "-".join(flags)
+        assert main([str(tmp_path / "a.txt"), *flags, "--vocab_size", "350", "--out", str(out)]) == 0
+        prepared = find_prepared(out)
+        assert prepared is not None
+        assert prepared.decided().items() >= {"vocab_size": 350, **decided}.items()
+        assert "model_type" not in prepared.decided()
+        again = prepare(read_text(tmp_path / "a.txt"), str(out), tmp_path / f"{out.name}-again")
+        assert again.decided() == prepared.decided()
+
+
 def test_the_bar_shows_amount_and_speed(capfd: pytest.CaptureFixture[str]) -> None:
     with byte_bar("Working") as report:
         for done in (1_000, 1_000_000, 2_000_000):
@@ -411,6 +428,8 @@ def test_the_bar_shows_amount_and_speed(capfd: pytest.CaptureFixture[str]) -> No
         (["a.txt", "--tokenizer", "klingon"], "neither one of"),
         (["a.txt", "--val_fraction", "0.9"], "val_fraction"),
         (["a.txt", "--processes", "0"], "--processes 0 must be"),
+        (["a.txt", "--tokenizer", "byte", "--vocab_size", "300"], "--vocab_size has no effect with --tokenizer byte"),
+        (["a.txt", "--sentencepiece_model", "unigram"], "--sentencepiece_model has no effect with --tokenizer bpe"),
         (["a.txt", "--tokenizer", "bpe", "--vocab_size", "5"], "vocab_size 5 is below 257"),
         (["a.jsonl"], "line 1 of a.jsonl has no field 'text'"),
     ],
@@ -435,11 +454,11 @@ def test_ctrl_c_says_how_to_go_on(
         raise KeyboardInterrupt
 
     (tmp_path / "a.txt").write_text(story)
-    monkeypatch.setattr(prepare_module, "encode_here", interrupt)
+    monkeypatch.setattr(prepare_module, "write_tokens", interrupt)
     flags = [str(tmp_path / "a.txt"), "--tokenizer", "character", "--processes", "1", "--out", str(tmp_path / "out")]
     assert main(flags) == 1
     assert "stopped; the same command goes on from here" in capsys.readouterr().err
-    monkeypatch.setattr(prepare_module, "encode_here", encode_here)
+    monkeypatch.setattr(prepare_module, "write_tokens", write_tokens)
     assert main(flags) == 0
 
 

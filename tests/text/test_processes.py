@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from config.errors import TextError
-from text.processes import map_in_processes, useful_processes
+from text.corpus import make_corpus
+from text.learn import learn_tokenizer
+from text.processes import call_in_process, map_in_processes, useful_processes
 
 
 def times(number: int, factor: int) -> int:
@@ -69,3 +71,37 @@ def test_short_texts_are_for_one_process(monkeypatch: pytest.MonkeyPatch) -> Non
     assert useful_processes(10**9) == 6
     monkeypatch.setattr("os.cpu_count", lambda: 128)
     assert useful_processes(10**9) == 8
+
+
+class StopError(Exception):
+    """What a `beat` raises here."""
+
+
+def refuse() -> None:
+    raise TextError("not this text")
+
+
+def test_a_call_in_a_process_returns_or_raises() -> None:
+    beats: list[int] = []
+    assert call_in_process(partial(times, 50, 2), lambda: beats.append(1)) == 100
+    assert beats
+    with pytest.raises(TextError, match="not this text"):
+        call_in_process(refuse, lambda: None)
+    with pytest.raises(TextError, match="was killed, perhaps for want of memory"):
+        call_in_process(partial(kill_this_process, 0), lambda: None)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "sentencepiece"])
+def test_learning_can_be_stopped(kind: str) -> None:
+    corpus = make_corpus("".join(f"{number:x} " for number in range(1_000_000)), "numbers")
+    beats: list[float] = []
+
+    def stop() -> None:
+        beats.append(time.monotonic())
+        if len(beats) > 3:
+            raise StopError
+
+    with pytest.raises(StopError):
+        learn_tokenizer(kind, corpus, 4_000, 0.1, beat=stop)
+    assert time.monotonic() - beats[-1] < 1
+    assert not [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]

@@ -189,3 +189,11 @@ def test_a_folder_that_cannot_be_written_raises(corpus: Corpus, tokenizer: Token
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="file"):
         prepare_tokens(corpus, tokenizer, tmp_path / "file", 0.1, 8)
+
+
+def test_several_processes_write_the_same(
+    corpus: Corpus, tokenizer: Tokenizer, files: TokenFiles, tmp_path: Path
+) -> None:
+    together = prepare_tokens(corpus, tokenizer, tmp_path / "together", processes=2)
+    assert together.train.read_bytes() == files.train.read_bytes()
+    assert sorted(path.name for path in together.train.parent.iterdir()) == ["manifest.json", "train.bin", "val.bin"]
