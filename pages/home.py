@@ -1,13 +1,13 @@
 """Home: what this is, three architectures side by side, one button that trains at once, and what was trained before."""
 
+import re
 from pathlib import Path
 
 import streamlit as st
 
-from config.data_config import DataConfig
 from config.demos import load_demo
 from config.presets import PRESET_NAMES, load_preset, preset_info
-from ui import architecture, differences, form, preset_buttons, run_cards, words
+from ui import architecture, builder, differences, form, preset_buttons, run_cards, words
 from ui.starting import start_run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -39,9 +39,10 @@ def draw_architectures() -> None:
     """The three blocks, what differs in the accent colour."""
     with st.container(key="architectures"):
         columns = st.columns(len(PRESET_NAMES), gap="medium")
+    vocabulary = builder.first_vocabulary()  # the same for all three, and what Train shows for them
     for column, name in zip(columns, PRESET_NAMES, strict=True):
         info = preset_info(name)
-        model = load_preset(name).replace(d_vocab=DataConfig().expected_vocabulary)  # the same for all three
+        model = load_preset(name).replace(d_vocab=vocabulary)
         with column, st.container(key=f"block-{name}", gap="xsmall"):
             st.subheader(info.title, anchor=False)
             st.caption(info.summary)
@@ -66,6 +67,18 @@ def draw_runs() -> None:
             )
 
 
+def draw_readme(text: str) -> None:
+    """Its first paragraphs, and each of its chapters behind a click: together they are as long as ten screens."""
+    st.space("small")
+    opening, *chapters = re.split(r"^## ", words.without_local_links(text), flags=re.MULTILINE)
+    st.subheader("Read me", anchor=False)
+    st.markdown(opening.partition("\n")[2])
+    for chapter in chapters:
+        title, _, body = chapter.partition("\n")
+        with st.expander(words.literal(title)):
+            st.markdown(body)
+
+
 draw_opening()
 draw_architectures()
 draw_runs()
@@ -73,6 +86,4 @@ st.space("small")
 st.subheader("What sets them apart", anchor=False)
 st.html(differences.table())
 if README.exists():
-    st.divider()
-    readme = README.read_text(encoding="utf-8").removeprefix("# LLM From Scratch\n")
-    st.markdown(words.without_local_links(readme))
+    draw_readme(README.read_text(encoding="utf-8"))

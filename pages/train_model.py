@@ -3,8 +3,21 @@
 import streamlit as st
 
 from config.errors import RunError
+from config.presets import PRESET_NAMES, SIZES
+from config.run_config import RunConfig
 from runs import folder
-from ui import architecture, builder, code_panel, examples, form, numbers_panel, preset_buttons, readiness, text_panel
+from ui import (
+    architecture,
+    builder,
+    code_panel,
+    deleting,
+    examples,
+    form,
+    numbers_panel,
+    preset_buttons,
+    readiness,
+    text_panel,
+)
 
 PANELS = ("Drawing", "Code", "Numbers")
 
@@ -21,7 +34,26 @@ def show_run(run_id: str) -> None:
         st.page_link("pages/train_model.py", label="Build a model", icon=":material/arrow_back:")
         return
     live.live_view(run)
-    st.button("Build another model", key="build-another", icon=":material/add:", on_click=st.query_params.clear)
+    with st.container(horizontal=True, vertical_alignment="center", key="after_run"):
+        st.button("Build another model", key="build-another", icon=":material/add:", on_click=st.query_params.clear)
+        if config := live.read_config(run):
+            st.button(
+                "Build from these settings", key="build-from", icon=":material/tune:", on_click=build_from,
+                args=(config, ), disabled=config.preset not in PRESET_NAMES or config.size not in SIZES,
+            )  # fmt: skip
+        st.space("stretch")
+        deleting.draw_button(run, live=deleting.is_live(run))
+
+
+def build_from(config: RunConfig) -> None:
+    """Put everything that a run was started with into the form."""
+    form.fill_defaults()
+    preset_buttons.fill_defaults()
+    st.session_state.update(preset=config.preset, size=config.size, implementation=config.implementation)
+    for section, part in (("model", config.model), ("data", config.data), ("training", config.training)):
+        form.write(section, part.to_dict())
+    text_panel.show_source(config.data.text_file)
+    st.query_params.clear()
 
 
 def show_form() -> None:
@@ -70,9 +102,8 @@ def show_panels(build: builder.Build) -> None:
         if tabs[2].open:
             training = form.read("training")
             parts = training["grad_accumulation"] or 1
-            numbers_panel.draw(
-                build.model, max(1, (training["batch_size"] or 1) // parts), st.session_state["implementation"]
-            )
+            micro_batch = max(1, (training["batch_size"] or 1) // parts)
+            numbers_panel.draw(build.model, micro_batch, st.session_state["implementation"], stale=build.stale)
 
 
 def open_source() -> None:

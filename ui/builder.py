@@ -1,5 +1,6 @@
 """Everything the set-up page shows, gathered once per click: the form checked, the text counted, the plan reckoned."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ui.engines import TextFacts, TokenFacts
 from ui.plan import FLOPS_PER_THREAD, Plan, make_plan
 from ui.setup import Setup, check
 
+FLAG_ADVICE = re.compile(r"[:;,][^:;,]*--\w.*$", re.DOTALL)  # what to type; the page has buttons for it
 RUNS_ASKED = 5  # the latest ones, for how fast this machine is
 
 
@@ -49,14 +51,16 @@ def gather() -> Build:
     )
     problems = dict(setup.problems)
     text, tokens = look_at_text(data, setup)
-    if problem := text.problem:
+    if problem := st.session_state.get("upload-problem") or text.problem:
         problems["data", "text_file"] = in_their_words(problem, data["text_file"])
     if problem := tokens.problem:
         field = "vocab_size" if problem.startswith("vocab_size") else "tokenizer_type"
         problems["data", field] = problem
     n_ctx = model_values["n_ctx"]
     if tokens.train_tokens and ("model", "n_ctx") not in problems and (problem := too_short(tokens, n_ctx)):
-        problems["model", "n_ctx"] = problem
+        # A context that the person made longer is too long; under the preset's own, the text is too short.
+        short = n_ctx <= load_preset(st.session_state["preset"], st.session_state["size"]).n_ctx
+        problems[("data", "text_file") if short else ("model", "n_ctx")] = problem
     stale = any(section == "model" for section, _ in setup.problems)
     model = st.session_state.get("last-model") or load_preset(st.session_state["preset"], st.session_state["size"])
     if not stale:
@@ -78,8 +82,9 @@ def shown_name(path: str) -> str:
 
 
 def in_their_words(problem: str, path: str) -> str:
-    """A sentence about a stored upload, with the name that the person knows it by."""
-    return problem.replace(path, shown_name(path)).replace(Path(path).name, shown_name(path))
+    """A sentence about a stored upload, with the name that the person knows it by and without flags."""
+    sentence = FLAG_ADVICE.sub("", problem)
+    return sentence.replace(path, shown_name(path)).replace(Path(path).name, shown_name(path))
 
 
 def look_at_text(data: dict[str, Any], setup: Setup) -> tuple[TextFacts, TokenFacts]:
@@ -106,6 +111,13 @@ def too_short(tokens: TokenFacts, n_ctx: int) -> str:
                 f"{n_ctx + 1:,}: take a longer text or a shorter context"
             )
     return ""
+
+
+def first_vocabulary() -> int:
+    """The vocabulary of the text and tokenizer that the form begins with."""
+    data = DataConfig().to_dict()
+    _, tokens = look_at_text(data, Setup({}, None))
+    return tokens.d_vocab or expected_vocabulary(data)
 
 
 def expected_vocabulary(data: dict[str, Any]) -> int:

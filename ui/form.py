@@ -132,7 +132,19 @@ def control(section: str, info: FieldInfo) -> None:
     else:
         number_format = "%g" if info.type is float else "%d"
         # value=None: a field that was emptied says so, instead of turning into a zero that nobody has typed.
-        st.number_input(step=step_of(info), format=number_format, value=None, placeholder=info.typical, **shared)
+        placeholder = placeholder_of(info) if section == "training" else info.typical
+        st.number_input(step=step_of(info), format=number_format, value=None, placeholder=placeholder, **shared)
+
+
+def placeholder_of(info: FieldInfo) -> str:
+    """What an empty field of the training stands for, as long as the rest of the form can say it."""
+    try:
+        training = TrainConfig(**read("training") | {info.name: None})
+    except ValueError:
+        return info.typical
+    if info.name == "warmup_steps" and training.epochs is None:
+        return f"{training.warmup_of(training.max_steps):,}"
+    return f"{training.final_lr:g}" if info.name == "min_lr" else info.typical
 
 
 def show_problem(message: str | None) -> None:

@@ -30,8 +30,15 @@ TITLES = {
 }
 
 
-def draw(config: ModelConfig, micro_batch: int, implementation: str) -> None:
-    """Two tables with bars, and three single numbers."""
+def draw(config: ModelConfig, micro_batch: int, implementation: str, *, stale: bool = False) -> None:
+    """Two tables with bars, and three single numbers; pale and with a word where the form no longer says this."""
+    if stale:
+        st.caption("Numbers of the last settings that went together; the form says something else now.")
+    with st.container(key="numbers_stale" if stale else "numbers"):
+        _draw_tables(config, micro_batch, implementation)
+
+
+def _draw_tables(config: ModelConfig, micro_batch: int, implementation: str) -> None:
     memory = training_memory(config, micro_batch, implementation)
     parts = {name: getattr(memory, name) for name in ("weights", "gradients", "optimizer", "activations", "runtime")}
     left, right = st.columns(2, gap="medium")

@@ -5,11 +5,17 @@ import html
 import streamlit as st
 
 from config.run_config import RunConfig
+from runs import folder
+from runs.folder import RunFolder
+from runs.state import read_status
 from ui import plan
 from ui.builder import Build
 from ui.command import equivalent_command
 from ui.setup import TABS
 from ui.starting import start_run
+from ui.words import counted, literal
+
+HAS_THE_MACHINE = ("starting", "running", "stopping", "stalled")
 
 
 def draw(build: Build) -> None:
@@ -24,12 +30,23 @@ def draw(build: Build) -> None:
                 "Start training", type="primary", icon=":material/play_arrow:", key="start",
                 disabled=build.config is None, on_click=start, args=(build.config, ),
             )  # fmt: skip
-            if build.config:
-                with st.popover("As a command", icon=":material/terminal:", type="tertiary"):
-                    st.caption("The same training from a terminal:")
-                    st.code(equivalent_command(build.config), language="bash")
+            if ahead := next_in_front():
+                name = literal(ahead.read_label().name)
+                st.caption(f"**{name}** has the machine: this one will be queued behind it and starts by itself.")
+        if build.config:
+            with st.expander("The same as a command", icon=":material/terminal:", key="as-command"):
+                st.code(equivalent_command(build.config), language="bash")
         if problem := st.session_state.pop("start-problem", None):
             st.error(problem)
+
+
+def next_in_front() -> RunFolder | None:
+    """The run behind which a new one would wait: the last in the queue, else the one that trains."""
+    found = [(read_status(run), run) for run in folder.list_runs(folder.CHECKPOINTS)]
+    queue = [(status.started or 0.0, run) for status, run in found if status.state == "queued"]
+    if queue:
+        return max(queue, key=lambda entry: entry[0])[1]
+    return next((run for status, run in found if status.state in HAS_THE_MACHINE), None)
 
 
 def draw_numbers(build: Build, reckoned: plan.Plan) -> None:
@@ -47,8 +64,7 @@ def draw_numbers(build: Build, reckoned: plan.Plan) -> None:
 
 def draw_problems(build: Build) -> None:
     """Everything that stands in the way, with the tab where it can be mended."""
-    number = len(build.problems)
-    st.markdown(f"**{number} thing{'s' if number != 1 else ''} to mend before this can train**")
+    st.markdown(f"**{counted(len(build.problems), 'thing')} to mend before this can train**")
     items = "".join(
         f"<li><b>{TABS[section]}</b> {html.escape(message)}</li>" for (section, _), message in build.problems.items()
     )

@@ -1,6 +1,7 @@
 """The latest runs as cards: name, state, steps, best validation loss and its curve so far."""
 
 import math
+from typing import Any
 
 import streamlit as st
 
@@ -9,12 +10,14 @@ from config.presets import PRESET_NAMES, preset_info
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
+from ui import deleting, sparkline
 from ui.curves import read_run
 from ui.states import STATES, steps_text
-from ui.words import literal, number
+from ui.words import counted, literal, number
 
 SHOWN = 4  # more are behind an expander: every run can be found from here
 CURVE_POINTS = 60
+QUIET_DELTA: Any = {"delta_color": "off", "delta_arrow": "off"}
 
 
 def draw() -> bool:
@@ -28,7 +31,7 @@ def draw() -> bool:
         with column:
             draw_card(run)
     if older := runs[SHOWN:]:
-        with st.expander(f"{len(older)} older runs"):
+        with st.expander(counted(len(older), "older run")):
             for run in older:
                 label = f"{literal(run.read_label().name)} · {read_status(run).state} · {run.id}"
                 st.page_link("pages/train_model.py", label=label, query_params={"run": run.id})
@@ -39,7 +42,6 @@ def draw_card(run: RunFolder) -> None:
     """One run; a damaged one says so and stands in nobody's way."""
     status = read_status(run)
     words = STATES[status.state]
-    losses = evaluations(run)
     with st.container(border=True, key=f"card-{run.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.page_link(
@@ -47,10 +49,20 @@ def draw_card(run: RunFolder) -> None:
             )
             st.badge(words.word, color=words.color, icon=words.icon, help=words.meaning)
         st.caption(f"{literal(title_of(run))} · {steps_text(status)}")
-        best = min(losses, default=None)
-        st.metric(
-            "Best validation loss", number(best), chart_data=losses if len(losses) > 1 else None, chart_type="line"
-        )
+        title, loss, step = newest_loss(run)
+        st.metric(title, number(loss), delta=f"at step {step:,.0f}" if loss is not None else None, **QUIET_DELTA)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            sparkline.show(evaluations(run), key=f"curve-{run.id}", alt="Validation loss over the run.")
+            deleting.draw_button(run, live=status.live, label="")
+
+
+def newest_loss(run: RunFolder) -> tuple[str, float | None, float]:
+    """Name, value and step of the newest loss; validation counts more, unless it is from before the first step."""
+    metrics = read_run(run).metrics
+    checked, trained = (metrics.evaluations or [{}])[-1], metrics.last()
+    if not checked.get("step") and trained.get("step"):
+        return "Train loss", trained.get("train_loss_nats"), trained["step"]
+    return "Validation loss", checked.get("val_loss_nats"), checked.get("step", 0)
 
 
 def title_of(run: RunFolder) -> str:

@@ -44,30 +44,31 @@ def draw_title(run: RunFolder, status: RunStatus, config: RunConfig | None) -> N
 
 def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
     asked = control.requested(run)
-    if status.state == "paused":
-        _button("Resume", ":material/play_arrow:", partial(control.clear, run, "pause"), primary=True)
-    elif status.state in ("running", "starting"):
-        waiting = "pause" in asked
-        _button(
-            "Pausing…" if waiting else "Pause",
-            ":material/pause:",
-            partial(control.request, run, "pause"),
-            disabled=waiting,
-        )
+    # A place for each button: while the page is redrawn, nobody sees Pause beside Resume.
+    going, ending, writing = st.empty(), st.empty(), st.empty()
+    with going:
+        if status.state == "paused":
+            _button("Resume", ":material/play_arrow:", partial(control.clear, run, "pause"), primary=True)
+        elif status.state in ("running", "starting"):
+            waiting = "pause" in asked
+            action = partial(control.request, run, "pause")
+            _button("Pausing…" if waiting else "Pause", ":material/pause:", action, disabled=waiting)
+        elif can_go_on(status):
+            _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
     if status.live:
         waiting = "stop" in asked or status.state == "stopping"
-        _button(
-            "Stopping…" if waiting else "Stop and save",
-            ":material/stop:",
-            partial(control.request, run, "stop"),
-            disabled=waiting,
-        )
-    if status.resumable:
-        _button("Resume", ":material/play_arrow:", partial(launch.resume, run), primary=True)
+        action = partial(control.request, run, "stop")
+        with ending:
+            _button("Stopping…" if waiting else "Stop and save", ":material/stop:", action, disabled=waiting)
     if status.last_checkpoint:
         # A link, which the browser follows by itself: a button's click could meet the end of the run and its timer.
-        with st.container(key="run_generate", width="content"):
+        with writing.container(key="run_generate", width="content"):
             st.page_link(GENERATE, label="Generate text", icon=":material/edit_note:", query_params={"run": run.id})
+
+
+def can_go_on(status: RunStatus) -> bool:
+    """Whether a new worker would get further: one that failed before its first step would fail there again."""
+    return status.resumable and not (status.state == "failed" and not status.step and not status.last_checkpoint)
 
 
 def _button(
@@ -114,6 +115,8 @@ def _next_action(status: RunStatus) -> str:
     if status.last_checkpoint:
         kept = literal(status.last_checkpoint)
         return f"Nothing up to {kept} is lost: **Resume** goes on from there. The log below says more."
+    if not can_go_on(status):
+        return "It would fail again: start a new run with other settings. The log below says more."
     return "There is no checkpoint yet: **Resume** starts again from step 0. The log below says more."
 
 

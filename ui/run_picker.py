@@ -11,11 +11,11 @@ from runs import folder
 from runs.checkpoints import CheckpointInfo, choose, list_checkpoints
 from runs.folder import RunFolder, list_runs, open_run
 from runs.verification import read_val_loss
+from ui import sparkline
 from ui.curves import read_run
+from ui.run_cards import evaluations
 from ui.run_header import model_title
 from ui.words import count, literal, number
-
-THUMBNAIL_POINTS = 60
 
 
 def runs_with_checkpoints() -> list[RunFolder]:
@@ -99,11 +99,12 @@ def draw_card(run: RunFolder, checkpoint: CheckpointInfo) -> None:
             st.caption(" · ".join(_facts(run, config)))
         except RunError as error:
             st.error(literal(str(error)))
-        losses = [row["val_loss_nats"] for row in reader.metrics.evaluations][-THUMBNAIL_POINTS:]
+        losses = evaluations(run)
         st.metric(
-            "Validation loss", number(checkpoint.val_loss_nats), chart_data=losses or None, chart_type="line",
-            delta=f"at step {checkpoint.step:,}", delta_color="off", delta_arrow="off",
+            "Validation loss", number(checkpoint.val_loss_nats), delta=f"at step {checkpoint.step:,}",
+            delta_color="off", delta_arrow="off",
         )  # fmt: skip
+        sparkline.show(losses, key="curve", alt="Validation loss over the run.")
         if sample := _sample_at(reader.samples.samples, checkpoint.step):
             st.caption("It wrote, while it was trained:")
             st.code(sample, language=None, wrap_lines=True, height=112)

@@ -21,7 +21,7 @@ STATES = {
     "queued": StateWords("queued", "gray", ":material/hourglass_top:", "Waiting for its turn to train."),
     "starting": StateWords("starting", "blue", ":material/autorenew:", "Loading, and preparing the text."),
     "running": StateWords("running", "green", ":material/play_arrow:", "Training."),
-    "paused": StateWords("paused", "orange", ":material/pause:", "Saved and waiting; Resume goes on at once."),
+    "paused": StateWords("paused", "orange", ":material/pause:", "Saved and waiting; Resume goes on."),
     "stopping": StateWords("stopping", "orange", ":material/stop:", "Saving a checkpoint, then it ends."),
     "stopped": StateWords("stopped", "gray", ":material/stop:", "Saved and ended; Resume goes on from there."),
     "finished": StateWords("finished", "primary", ":material/check:", "All steps are done."),

@@ -9,7 +9,7 @@ from config.errors import TextError
 from runs import folder
 from ui import engines, form, tokens, uploads
 from ui.builder import Build, shown_name
-from ui.words import count, file_size
+from ui.words import count, counted, file_size
 
 SAMPLE, OWN = "training.txt", "Your own"
 LARGEST_UPLOAD = 50  # MB; the server's own limit stands in .streamlit/config.toml
@@ -34,9 +34,18 @@ def draw(build: Build) -> None:
 
 def choose_source() -> None:
     """Back to the committed text, or to what was uploaded before."""
+    st.session_state["upload-problem"] = None
     own = st.session_state.get("uploaded-path")
     chosen = own if st.session_state["text-source"] == OWN and own else SAMPLE
     form.write("data", {"text_file": chosen, "encoding": "utf-8"})
+
+
+def show_source(path: str) -> None:
+    """Let the panel stand on the text of another run: training.txt, or a text of one's own."""
+    st.session_state["upload-problem"] = None
+    st.session_state["text-source"] = SAMPLE if path == SAMPLE else OWN
+    if path != SAMPLE and path != st.session_state.get("uploaded-path"):
+        st.session_state.update({"uploaded-path": path, "uploaded-name": Path(path).name})
 
 
 def draw_upload() -> None:
@@ -50,7 +59,6 @@ def draw_upload() -> None:
         on_change=take_upload,
         label_visibility="collapsed",
     )
-    form.show_problem(st.session_state.get("upload-problem"))
     if not st.session_state.get("uploaded-path"):
         st.caption(f"Until you upload one, {SAMPLE} is used.")
 
@@ -79,7 +87,9 @@ def draw_facts(build: Build) -> None:
     name = shown_name(st.session_state["data-text_file"])
     if problem:
         form.show_problem(problem)
-        if "is not UTF-8" in problem:
+        if st.session_state.get("upload-problem"):
+            st.button(f"Use {name[:60]} instead", key="keep-text", icon=":material/undo:", on_click=choose_source)
+        elif "is not UTF-8" in problem:
             with st.container(horizontal=True):
                 st.button(
                     "Read it as Latin-1", key="as-latin", on_click=form.write, args=("data", {"encoding": "latin-1"})
@@ -87,7 +97,8 @@ def draw_facts(build: Build) -> None:
                 st.button("Replace what is unreadable", key="replace", on_click=replace_unreadable)
         return
     facts = build.text
-    lines = [f"{name[:60]} · {file_size(facts.bytes)} · {facts.different:,} different characters"] if name else []
+    different = counted(facts.different, "different character")
+    lines = [f"{name[:60]} · {file_size(facts.bytes)} · {different}"] if name else []
     if build.tokens.d_vocab:
         train, val = build.tokens.train_tokens, build.tokens.val_tokens
         per_token = facts.characters / max(1, train + val)

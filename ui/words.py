@@ -49,6 +49,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def counted(amount: int, thing: str) -> str:
+    """1 checkpoint, 2 checkpoints."""
+    return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
+
+
 def file_size(size_bytes: float) -> str:
     """Bytes in words: 812 B, 1.1 MB."""
     for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

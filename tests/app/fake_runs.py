@@ -3,6 +3,8 @@
 import json
 import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from config.run_config import RunConfig
 from config.train_config import TrainConfig
 from runs.files import write_json
 from runs.folder import RunFolder, create_run
+from runs.lock import RunLock
+from runs.state import StateWriter
 
 TEXT = "First Citizen: we are small, and we know it.\nSecond Citizen: speak on, friend; the night is long.\n"
 PROMPT = "First"
@@ -41,6 +45,17 @@ def make_run(
     run.log_path.write_text("loading\n" + "".join(f"step {n} loss {loss_at(n):.3f}\n" for n in range(1, 40)))
     write_state(run, state, step=steps, max_steps=training.max_steps, reason=reason, **status)
     return run
+
+
+@contextmanager
+def alive(run: RunFolder, *states: str) -> Iterator[StateWriter]:
+    """The run as it looks while a worker holds it."""
+    run.state_path.unlink(missing_ok=True)
+    with RunLock(run):
+        writer = StateWriter(run)
+        for state in ("queued", "starting", *states):
+            writer.set(state, step=300, max_steps=2_000)
+        yield writer
 
 
 def write_state(run: RunFolder, state: str, **values: Any) -> None:

@@ -48,7 +48,7 @@ def text_of(app: AppTest) -> str:
 
 def desk(app: AppTest) -> dict:
     """What the token view was given to draw."""
-    (view,) = app.get("bidi_component")
+    (view,) = [part for part in app.get("bidi_component") if part.proto.component_name == "llm_tokens"]
     return json.loads(view.proto.json)
 
 

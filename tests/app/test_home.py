@@ -9,7 +9,7 @@ from config.demos import load_demo
 from config.presets import PRESET_NAMES
 from runs import folder
 from tests.app.fake_runs import make_run
-from ui import run_cards
+from ui import builder, run_cards
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +73,7 @@ def test_latest_runs_newest_first_and_the_rest_behind_an_expander(checkpoints):
     shown = [label.strip("*") for label in cards(app)]
     assert len(shown) == run_cards.SHOWN
     assert "run number 5" in shown[0] and "run number 2" in shown[-1]
-    (older,) = app.expander
+    (older,) = [entry for entry in app.expander if "older" in entry.label]
     assert older.label == "2 older runs"
     assert [link.label.split(" · ")[0] for link in older.get("page_link")] == ["run number 1", "run number 0"]
 
@@ -84,6 +84,33 @@ def test_card_tells_state_steps_and_best_loss(checkpoints):
     assert any("300 of 300 steps" in text.value for text in app.caption)
     assert any("finished" in text.value for text in app.markdown)
     assert app.metric[0].value == "1.781"  # 1.55 + 2.2·exp(-300/120) + 0.05, the last and lowest evaluation
+
+
+def test_card_of_a_run_that_was_stopped_early_shows_the_newest_loss_it_knows(checkpoints):
+    make_run(checkpoints, steps=40, evaluate_every=100, state="stopped")
+    run = folder.list_runs(checkpoints)[0]
+    lines = [
+        line
+        for line in run.metrics_path.read_text().splitlines()
+        if '"val_loss_nats"' not in line or '"step": 0' in line
+    ]
+    run.metrics_path.write_text("\n".join(lines) + "\n")
+    (metric,) = open_home().metric
+    assert (metric.label, metric.delta) == ("Train loss", "at step 40")
+
+
+def test_readme_is_folded_and_its_opening_is_not(checkpoints):
+    app = open_home()
+    folded = {entry.label for entry in app.expander}
+    assert {"Start", "What works", "Words"} <= folded
+    opening = next(text.value for text in app.markdown if "press Start and watch it learn" in text.value)
+    assert "uv run" not in opening
+
+
+def test_drawings_count_what_train_counts(checkpoints):
+    home = open_home()
+    train = healthy(home.switch_page("pages/train_model.py").run())
+    assert train.session_state["last-model"].d_vocab == builder.first_vocabulary() == 65
 
 
 def test_name_of_a_run_is_never_markdown(checkpoints):

@@ -1,7 +1,6 @@
 """A run on the Train page, through main.py: what each state shows, and what the buttons write into the run's folder."""
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from runs import control, folder
 from runs.lock import RunLock
 from runs.state import StateWriter
-from tests.app.fake_runs import make_run, write_state
+from tests.app.fake_runs import alive, make_run, write_state
 from ui.run_details import read_tail
 
 ROOT = Path(__file__).parents[2]
@@ -32,17 +31,6 @@ def show(run) -> AppTest:
     app.run()
     assert not app.exception, [entry.value for entry in app.exception]
     return app
-
-
-@contextmanager
-def alive(run, *states):
-    """The run as it looks while a worker holds it."""
-    run.state_path.unlink(missing_ok=True)
-    with RunLock(run):
-        writer = StateWriter(run)
-        for state in ("queued", "starting", *states):
-            writer.set(state, step=300, max_steps=2_000)
-        yield writer
 
 
 def button(app, label):
@@ -163,6 +151,32 @@ def test_a_queued_run_says_behind_which(checkpoints):
         StateWriter(run).set("queued", queued_behind=first.id)
         app = show(run)
     assert "Queued behind" in text_of(app) and "calm\\-heron" in text_of(app)
+
+
+def test_a_run_that_failed_before_its_first_step_offers_no_resume(checkpoints):
+    app = show(make_run(checkpoints, steps=0, state="failed", reason="the text is too short"))
+    assert "Resume" not in labels(app) and "would fail again" in text_of(app)
+    assert "Build from these settings" in labels(app)
+
+
+def test_the_settings_of_a_run_fill_the_form(checkpoints):
+    app = show(make_run(checkpoints))
+    button(app, "Build from these settings").click().run()
+    assert not app.exception and app.title[0].value == "Build a model"
+    assert (app.session_state["model-d_model"], app.session_state["preset"]) == (32, "llama")
+
+
+def test_delete_is_refused_while_a_worker_lives_and_asks_first(checkpoints):
+    run = make_run(checkpoints)
+    with alive(run, "running"):
+        assert button(show(run), "Delete run").disabled
+    write_state(run, "finished", step=300, max_steps=300)
+    app = show(run)
+    button(app, "Delete run").click().run()
+    assert "1 checkpoint" not in text_of(app) and any("frees at least" in text.value for text in app.text)
+    assert run.path.exists()
+    app.button(key="delete_sure").click().run()
+    assert not run.path.exists() and not app.exception
 
 
 def test_an_unreadable_run_is_a_sentence_not_an_exception(checkpoints):

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from config.fields import describe
 from config.presets import PRESET_NAMES, SIZES, load_preset
 from runs import folder
+from tests.app.fake_runs import alive, make_run
 from ui import form, text_panel
 
 ROOT = Path(__file__).parents[2]
@@ -240,13 +241,49 @@ def test_upload_is_stored_by_content_and_trained_on(page, launched, tmp_path):
 def test_upload_that_is_no_text_is_one_sentence(page, content, sentence):
     open_text(page)
     upload(page, "text.txt", content)
-    assert sentence in problems(page)
+    assert problems(page).count(sentence) == 2 and "--" not in problems(page)  # on the Text tab, and beside Start
+    assert "<b>Text</b>" in problems(page) and start_button(page).disabled
+
+
+def test_an_unusable_upload_does_not_train_on_the_one_before(page, launched):
+    open_text(page)
+    upload(page, "good.txt", b"to be or not to be, that is the question. " * 200)
+    assert not start_button(page).disabled
+    upload(page, "empty.txt", b"")
+    assert start_button(page).disabled and "the uploaded file is empty" in problems(page)
+    keep = page.button(key="keep-text")
+    assert keep.label == "Use good.txt instead"
+    healthy(keep.click().run())
+    assert not start_button(page).disabled and problems(page) == ""
+
+
+def test_a_run_that_would_wait_says_so_before_start(page, launched):
+    with alive(make_run(folder.CHECKPOINTS, name="calm-heron"), "running"):
+        page.run()
+        assert any("calm\\-heron" in text.value and "queued behind" in text.value for text in page.caption)
+    page.run()
+    assert not any("queued behind" in text.value for text in page.caption)
+
+
+def test_numbers_of_the_last_sound_settings_say_so(page):
+    page.session_state["panel-tab"] = "Numbers"
+    page.run()
+    assert not any("went together" in text.value for text in page.caption)
+    healthy(page.number_input(key="model-n_heads").set_value(3).run())
+    assert any("went together" in text.value for text in page.caption)
+
+
+def test_an_empty_warm_up_shows_what_it_stands_for(page):
+    page.session_state["form-tab"] = "Training"
+    healthy(page.number_input(key="training-max_steps").set_value(200).run())
+    assert page.number_input(key="training-warmup_steps").placeholder == "10"
 
 
 def test_latin_1_is_offered_and_works(page):
     open_text(page)
     upload(page, "latin.txt", ("Où est la bibliothèque ? " * 300).encode("latin-1"))
     assert problems(page).count("latin.txt is not UTF-8") == 2  # by its own name, not by where it is stored
+    assert "--encoding" not in problems(page)
     assert start_button(page).disabled
     healthy(page.button(key="as-latin").click().run())
     assert problems(page) == "" and not start_button(page).disabled
