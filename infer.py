@@ -38,8 +38,6 @@ DEFAULTS: dict[str, Any] = {
     "device": "auto",
 }
 BETWEEN_SAMPLES = "---"
-# Below this a second thread costs more time in meeting the first than it saves (one token, 4 layers of width 128).
-ONE_THREAD_PARAMETERS = 5_000_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -106,21 +104,17 @@ def continue_text(given: dict[str, Any]) -> int:
     if len(tokens) > config.n_ctx:
         tell(f"the prompt has {len(tokens):,} tokens; the model sees the last {config.n_ctx:,} of them")
 
-    import torch
-
     from generation.samplers import build_samplers
     from training.checkpoint import load_model
-    from training.device import choose_device
+    from training.device import choose_device, few_threads
 
     samplers = build_samplers(*(settings[name] for name in ("temperature", "top_k", "top_p", "greedy")))
     if settings["greedy"] and (idle := [f"--{name}" for name in ("temperature", "top_k", "top_p") if name in given]):
         tell(f"--greedy always takes the most likely token: {', '.join(idle)} has no effect")
     model = load_model(folder, device=choose_device(settings["device"]))
-    if sum(parameter.numel() for parameter in model.parameters()) < ONE_THREAD_PARAMETERS:
-        torch.set_num_threads(1)
-
     started = time.perf_counter()
-    count = write_samples(model, tokenizer, tokens, samplers, settings)
+    with few_threads(model):
+        count = write_samples(model, tokenizer, tokens, samplers, settings)
     seconds = time.perf_counter() - started
     speed = f"{count} token{'' if count == 1 else 's'} in {seconds:.2f} s, {count / seconds:,.0f} tokens/s"
     tell(f"{speed}; {samplers}; seed {settings['seed']}; {folder}")

@@ -8,6 +8,7 @@ from config.train_config import TrainConfig
 from generation.generate import generate
 from generation.samplers import build_samplers
 from text.tokenizer import Tokenizer
+from training.device import few_threads
 
 TEMPERATURE, TOP_P = 0.8, 0.9  # as infer.py's defaults
 
@@ -23,15 +24,16 @@ def write_sample(
     prompt = tokenizer.encode(settings.sample_prompt or "\n", unknown="skip") or [0]
     model.eval()
     written: list[int] = []
-    for generated in generate(
-        model,
-        prompt,
-        max_new_tokens=settings.sample_tokens,
-        samplers=build_samplers(temperature=TEMPERATURE, top_p=TOP_P),
-        seed=settings.seed,
-    ):
-        written.append(generated.token)
-        if should_stop():
-            break
+    with few_threads(model):
+        for generated in generate(
+            model,
+            prompt,
+            max_new_tokens=settings.sample_tokens,
+            samplers=build_samplers(temperature=TEMPERATURE, top_p=TOP_P),
+            seed=settings.seed,
+        ):
+            written.append(generated.token)
+            if should_stop():
+                break
     model.train()
     return {"prompt": tokenizer.decode(prompt), "text": tokenizer.decode(written)}

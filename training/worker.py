@@ -9,16 +9,13 @@ torch is imported late, in `_train`: it takes two seconds, and by then the worke
 from __future__ import annotations
 
 import signal
-import sys
 import time
 import traceback
-from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
-from runs import control
+from runs import control, machine
 from runs.folder import RunFolder
 from runs.lock import RunLock, Slot, wait_for_slot
 from runs.state import StateWriter, read_status
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
 PAUSE_POLL_SECONDS = 0.2
+# Who stops a run waits for it, and what ends a service kills it after about 10 s: the checkpoint needs time too.
+STOP_EVALUATION_SECONDS = 3.0
 # Ctrl-C, a polite kill, a terminal that is closed.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -49,11 +48,12 @@ class Worker:
     def __init__(self, run: RunFolder, reporter: Reporter):
         self.run, self.reporter = run, reporter
         self.state = StateWriter(run)
-        self.signalled = False
+        self.signals = 0
         self.slot: Slot | None = None
         self.trainer: Trainer | None = None
         self.baselines: BaselineLadder | None = None
         self._spoken_evaluation = -1
+        self._compared_evaluation = -1
         self._known_save = -1
         self._ahead: str | None = None
 
@@ -96,6 +96,7 @@ class Worker:
         from components.model import build_model
         from training.baselines import BaselineLadder
         from training.prepare import prepare_text
+        from training.trained_on import describe_computing, note_or_compare
         from training.trainer import Trainer, train
 
         config = self.run.read_config()
@@ -107,6 +108,8 @@ class Worker:
             self.baselines = BaselineLadder(self.run, self.reporter.say)
         step = trainer.progress.step
         self.state.set("running", step=step, max_steps=trainer.max_steps)
+        if changed := note_or_compare(self.run, describe_computing(trainer.device, trainer.dtype_name)):
+            self.reporter.say(changed)
         self.reporter.say(f"training on {trainer.device.type} in {trainer.dtype_name}, from step {step:,}")
         self.reporter.start_bar(step, trainer.max_steps)
         try:
@@ -137,11 +140,18 @@ class Worker:
             return
         self.state.set("stopping", step=step)
         if trainer.progress.saved_step != step:
+            self._evaluate_quickly(trainer)
             trainer.save()
         self._note(trainer)
         self._draw()
         self.state.set("stopped", f"Stopped at step {step:,} and saved.", step=step)
         self.reporter.say(f"stopped at step {step:,} and saved; resume with: train.py --run {self.run.path}")
+
+    def _evaluate_quickly(self, trainer: Trainer) -> None:
+        """A loss for the checkpoint of a stop, unless it takes long, or a second signal says that there is no time."""
+        deadline = time.monotonic() + STOP_EVALUATION_SECONDS
+        if 0 < trainer.progress.step < trainer.max_steps and trainer.progress.evaluated_step != trainer.progress.step:
+            trainer.evaluate(lambda: self.signals > 1 or time.monotonic() > deadline)
 
     def _attend(self) -> bool:
         """Between two steps: say where we are, read messages; False to stop."""
@@ -186,8 +196,11 @@ class Worker:
             self._spoken_evaluation = progress.evaluated_step
             self.state.update(best_val_loss_nats=progress.best_val_loss_nats)
             self.reporter.say(trainer.summary())
-            if self.baselines and progress.val_loss_nats is not None:
-                self.baselines.evaluated(progress.evaluated_step, progress.val_loss_nats)
+        # One step later: the process that computes baselines would compete with the first step of a run.
+        is_news = progress.evaluated_step > self._compared_evaluation
+        if self.baselines and is_news and (progress.step > progress.evaluated_step or trainer.finished):
+            self._compared_evaluation = progress.evaluated_step
+            self.baselines.evaluated(progress.evaluated_step, progress.val_loss_nats or 0.0)
         if progress.saved_step > self._known_save:
             self._known_save = progress.saved_step
             best = self.run.step_path(progress.best_step).name if progress.best_step > 0 else None
@@ -195,7 +208,7 @@ class Worker:
 
     def _should_stop(self) -> bool:
         self.state.beat()
-        return self.signalled or "stop" in control.requested(self.run)
+        return self.signals > 0 or "stop" in control.requested(self.run)
 
     def _beat(self) -> None:
         if self._should_stop():
@@ -219,9 +232,13 @@ class Worker:
         return status
 
     def handle_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first signal asks for a checkpointed stop, the second ends at once."""
-        self.signalled = True
-        signal.signal(number, signal.SIG_DFL)
+        """The first signal asks for a stop with an evaluation and a checkpoint, the second for one without evaluation.
+
+        The third ends the process at once.
+        """
+        self.signals += 1
+        if self.signals > 1:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run_worker(run: RunFolder) -> int:
@@ -230,7 +247,7 @@ def run_worker(run: RunFolder) -> int:
     Raises:
         RunError: another process is training it, or it does not exist.
     """
-    _prefer_to_die_before_the_server()
+    machine.prefer_to_die_first()
     with RunLock(run), Reporter(run) as reporter:
         if read_status(run).state == "finished":
             reporter.say(f"run {run.id} is finished already")
@@ -244,10 +261,3 @@ def run_worker(run: RunFolder) -> int:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _prefer_to_die_before_the_server() -> None:
-    """When memory runs out, Linux should take the worker, whose work is saved, and not the page's server."""
-    if sys.platform == "linux":
-        with suppress(OSError):  # some containers forbid it
-            Path("/proc/self/oom_score_adj").write_text("500")

@@ -138,7 +138,8 @@ def test_a_stop_while_waiting_ends_the_wait(make_run, endless, monkeypatch):
 
 def test_a_failed_run_leaves_no_process(make_run, endless, monkeypatch):
     original = trainer_module.Trainer.loss
-    monkeypatch.setattr(trainer_module.Trainer, "loss", lambda *arguments: original(*arguments) * math.nan)
+    losses = iter([1.0, math.nan])
+    monkeypatch.setattr(trainer_module.Trainer, "loss", lambda *arguments: original(*arguments) * next(losses))
     run = make_run(training={"baselines": True})
     assert run_worker(run) == 1 and read_status(run).state == "failed"
     assert gone(endless[0])
