@@ -17,7 +17,7 @@ import train
 from config.presets import PRESET_NAMES, SIZES, load_preset, size_fields
 from config.sizes import count_parameters
 from tests.test_imports import RULES
-from text import storyteller
+from text import command_line, prepare, storyteller
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,8 +29,8 @@ SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples
 TREE_AS_FOLDERS = ("tests", "text/story_grammar")  # their files are not listed one by one
 # Settings that make any training of the README take a second.
 SMALL = ["--max_steps", "2", "--batch_size", "2", "--eval_iters", "1", "--sample_tokens", "5", "--d_model", "16",
-         "--n_heads", "2", "--n_kv_heads", "1", "--n_layers", "1", "--d_mlp", "16", "--n_ctx", "32", "--data_size",
-         "60k", "--warmup_steps", "1", "--device", "cpu", "--dtype", "float32"]  # fmt: skip
+         "--n_heads", "2", "--n_kv_heads", "1", "--n_layers", "1", "--d_mlp", "16", "--n_ctx", "32",
+         "--warmup_steps", "1", "--device", "cpu", "--dtype", "float32"]  # fmt: skip
 
 
 def child(*command: str, cwd: Path, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -127,6 +127,7 @@ def flags_of(*parsers) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
+    known |= flags_of(prepare.build_parser())
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
     told = set(re.findall(r"(?<![\w-])--[a-z]\w*", page.read_text(encoding="utf-8")))
     assert told <= known
@@ -188,7 +189,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
         words = shlex.split(line.removeprefix("uv run "))
         match words:
             case ["train.py", *flags]:
-                assert train.main([*flags] if "--run" in flags else [*flags, *SMALL]) == 0, line
+                less_text = [] if "tokens/story" in flags else ["--data_size", "60k"]  # these tokens are all there is
+                assert train.main([*flags] if "--run" in flags else [*flags, *SMALL, *less_text]) == 0, line
             case ["infer.py", *flags]:
                 assert infer.main([*flags, "--device", "cpu"]) == 0, line
             case ["python", "-m", "runs", action, *run]:
@@ -199,6 +201,10 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
                 monkeypatch.setattr(sys, "argv", ["storyteller", *flags, "--megabytes", "0.01"])
                 storyteller.main()
                 assert Path("more.txt").stat().st_size > 9_000
+            case ["python", "-m", "text.prepare", *flags]:
+                assert prepare.main(flags) == 0, line
+            case ["python", "-m", "text", *flags]:
+                assert command_line.main("python -m text", flags) == 0, line
             case ["python", "-m", module, *_] if module.startswith("examples."):
                 assert (ROOT / f"{module.replace('.', '/')}.py").exists(), line  # run by the next test
             case ["python", "-c", program, ">", "requirements.txt"]:
@@ -210,7 +216,7 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
             case _:
                 raise AssertionError(f"no way to run this command is known here: {line}")
         ran.add(words[0] if words[0] != "python" else words[2])
-    assert {"train.py", "infer.py", "runs", "text.storyteller", "examples.own_loop"} <= ran
+    assert {"train.py", "infer.py", "runs", "text", "text.prepare", "text.storyteller", "examples.own_loop"} <= ran
     assert "The king" in capsys.readouterr().out
 
 
@@ -294,5 +300,5 @@ def test_the_recipe_for_a_component_works(tmp_path):
     assert built.stdout == "drawn\n", built.stderr
 
     flags = shlex.split(next(line for line in commands(RECIPE) if "train.py" in line).removeprefix("uv run train.py "))
-    trained = child("train.py", *flags, *SMALL, cwd=source, source=source)
+    trained = child("train.py", *flags, *SMALL, "--data_size", "60k", cwd=source, source=source)
     assert trained.returncode == 0, trained.stderr
