@@ -7,7 +7,7 @@ import streamlit as st
 
 from config.demos import load_demo
 from config.presets import PRESET_NAMES, load_preset, preset_info
-from ui import architecture, builder, differences, form, preset_buttons, run_cards, words
+from ui import architecture, builder, deleting, differences, form, preset_buttons, run_cards, words
 from ui.starting import start_run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -73,12 +73,14 @@ def draw_readme(text: str) -> None:
     opening, *chapters = re.split(r"^## ", words.without_local_links(text), flags=re.MULTILINE)
     st.subheader("Read me", anchor=False)
     st.markdown(opening.partition("\n")[2])
-    for chapter in chapters:
-        title, _, body = chapter.partition("\n")
-        with st.expander(words.literal(title)):
-            st.markdown(body)
+    with st.container(gap="xsmall", key="chapters"):
+        for chapter in chapters:
+            title, _, body = chapter.partition("\n")
+            with st.expander(words.literal(title)):
+                st.markdown(body)
 
 
+deleting.tell()
 draw_opening()
 draw_architectures()
 draw_runs()

@@ -96,10 +96,7 @@ def look_at_text(data: dict[str, Any], setup: Setup) -> tuple[TextFacts, TokenFa
     text = engines.text_facts(path, stamp, data["encoding"], data["data_size"])
     if text.problem:
         return text, TokenFacts()
-    return text, engines.token_facts(
-        path, stamp, data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
-        data["val_fraction"], engines.tokenizer_options(data),
-    )  # fmt: skip
+    return text, engines.token_facts(DataConfig.from_dict(data), stamp)
 
 
 def too_short(tokens: TokenFacts, n_ctx: int) -> str:

@@ -26,13 +26,13 @@ def draw_button(run: RunFolder, *, live: bool, label: str = "Delete run") -> Non
 @st.dialog("Delete this run?")
 def ask(run: RunFolder) -> None:
     """What goes, and the two answers; drawn once more after the answer, to go where there is something to see."""
-    if (freed := st.session_state.pop(FREED, None)) is not None:
-        st.toast(f"Deleted. {file_size(freed)} are free again.", icon=":material/delete:")
+    if FREED in st.session_state:
         st.switch_page(HOME)
     steps = len(list(run.path.glob("step_*")))
+    kept = counted(steps, "checkpoint")
     st.markdown(f"**{literal(run.read_label().name)}** · {run.id}")
     st.text(
-        f"Its settings, curves, texts, log and {counted(steps, 'checkpoint')} go for ever. "
+        f"Its settings, curves, texts and log go for ever{f', {kept} with them' if steps else ''}. "
         f"That frees at least {file_size(size_on_disk(run.path))}."
     )
     with st.container(horizontal=True):
@@ -41,6 +41,12 @@ def ask(run: RunFolder) -> None:
             st.rerun()
     if problem := st.session_state.pop(PROBLEM, None):
         st.error(literal(problem))
+
+
+def tell() -> None:
+    """Say once, on the page that is shown after a deletion, what it freed."""
+    if (freed := st.session_state.pop(FREED, None)) is not None:
+        st.toast(f"Deleted. {file_size(freed)} are free again.", icon=":material/delete:")
 
 
 def _delete(run: RunFolder) -> None:

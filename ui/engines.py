@@ -17,8 +17,6 @@ from ui.writing import Writing
 MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
 PREVIEW_CHARACTERS = 36  # of each row: one line in the form's column
 
-Options = tuple[tuple[str, str], ...]
-
 # --- set-up: the text and its tokens, before a run exists ---------------------------------------------------------
 
 
@@ -67,36 +65,20 @@ def text_facts(path: str, stamp: tuple[int, int], encoding: str, data_size: str)
     return TextFacts(corpus.name, corpus.characters, corpus.bytes, len(corpus.alphabet), corpus.notes)
 
 
-def tokenizer_options(data: dict[str, Any]) -> Options:
-    """How the tokenizer learns, out of sound values of the form."""
-    return tuple(DataConfig.from_dict(data).tokenizer_options.items())
-
-
 @st.cache_data(max_entries=16, show_spinner="Cutting the text into tokens …")
-def token_facts(
-    path: str,
-    stamp: tuple[int, int],
-    encoding: str,
-    data_size: str,
-    tokenizer_type: str,
-    vocab_size: int,
-    share: float,
-    options: Options = (),
-) -> TokenFacts:
+def token_facts(data: DataConfig, stamp: tuple[int, int]) -> TokenFacts:
     """Train the tokenizer on this text and count the tokens of both splits."""
     from config.errors import TextError
 
     try:
-        tokenizer, train, val, characters = _tokenized(
-            path, stamp, encoding, data_size, tokenizer_type, vocab_size, share, options
-        )
+        tokenizer, train, val, characters = _tokenized(data, stamp)
     except TextError as error:
         return TokenFacts(problem=str(error))
     scale = max(1.0, characters / MOST_CHARACTERS)
     return TokenFacts(tokenizer.vocab_size, round(len(train) * scale), round(len(val) * scale), scale == 1.0)
 
 
-def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, rows: int) -> list[list[dict[str, Any]]]:
+def first_batch(data: DataConfig, n_ctx: int, batch_size: int, seed: int, rows: int) -> list[list[dict[str, Any]]]:
     """The first sequences that the run will see, as rows of tokens: input, target, input, target …
 
     Raises:
@@ -104,11 +86,7 @@ def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, ro
     """
     from text.batches import window_starts
 
-    path = data["text_file"]
-    tokenizer, train, _, _ = _tokenized(
-        path, file_stamp(path), data["encoding"], data["data_size"], data["tokenizer_type"], data["vocab_size"],
-        data["val_fraction"], tokenizer_options(data),
-    )  # fmt: skip
+    tokenizer, train, _, _ = _tokenized(data, file_stamp(data.text_file))
     starts = window_starts(len(train), 0, batch_size=min(batch_size, rows), n_ctx=n_ctx, seed=seed)
     per_token = max(1.0, len(tokenizer.decode(train[:1000])) / len(train[:1000]))
     shown = min(n_ctx, round(PREVIEW_CHARACTERS / per_token))
@@ -121,24 +99,16 @@ def first_batch(data: dict[str, Any], n_ctx: int, batch_size: int, seed: int, ro
 
 
 @st.cache_resource(max_entries=3, show_spinner="Cutting the text into tokens …")
-def _tokenized(
-    path: str,
-    stamp: tuple[int, int],
-    encoding: str,
-    data_size: str,
-    tokenizer_type: str,
-    vocab_size: int,
-    share: float,
-    options: Options = (),
-) -> tuple[Any, Any, Any, int]:
+def _tokenized(data: DataConfig, stamp: tuple[int, int]) -> tuple[Any, Any, Any, int]:
     """Tokenizer, token ids of both splits, and how many characters the whole text has."""
     from text.corpus import read_text, split_index
     from text.tokenizer import train_tokenizer
 
-    corpus = read_text(path, encoding, data_size)
+    corpus = read_text(data.text_file, data.encoding, data.data_size)
     part = corpus.head(MOST_CHARACTERS)
-    tokenizer = train_tokenizer(tokenizer_type, part, vocab_size, val_fraction=share, **dict(options))
-    border = split_index(part, share)
+    options: dict[str, Any] = {"val_fraction": data.val_fraction, **data.tokenizer_options}
+    tokenizer = train_tokenizer(data.tokenizer_type, part, data.vocab_size, **options)
+    border = split_index(part, data.val_fraction)
     return tokenizer, tokenizer.encode_array(part[:border]), tokenizer.encode_array(part[border:]), corpus.characters
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from config.data_config import DataConfig
 from config.errors import TextError
 from runs import folder
 from ui import engines, form, tokens, uploads
@@ -132,7 +133,11 @@ def draw_preview(build: Build) -> None:
     )
     try:
         rows = engines.first_batch(
-            form.read("data"), build.model.n_ctx, training["batch_size"], training["seed"], PREVIEW_SEQUENCES
+            DataConfig.from_dict(form.read("data")),
+            build.model.n_ctx,
+            training["batch_size"],
+            training["seed"],
+            PREVIEW_SEQUENCES,
         )
     except TextError as error:
         form.show_problem(str(error))

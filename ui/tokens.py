@@ -16,11 +16,11 @@ _CSS = """
         overflow: auto; box-sizing: border-box; }
 .page.framed { background: var(--st-secondary-background-color); border-radius: var(--st-base-radius); padding: 16px; }
 .row { display: flex; gap: 16px; align-items: baseline; margin-bottom: 8px; }
-.name { flex: 0 0 56px; font-family: var(--st-font); font-size: 0.75rem; opacity: 0.65; text-align: right; }
+.name { flex: 0 0 56px; font-family: var(--st-font); font-size: 0.75rem; opacity: 0.75; text-align: right; }
 .tokens { min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .token { border-radius: 2px; cursor: default; }
 .tinted { box-shadow: inset 0 0 0 1px color-mix(in srgb, var(--st-background-color) 60%, transparent); padding: 1px 0; }
-.quiet { opacity: 0.55; }
+.quiet { opacity: 0.7; }
 .marked { box-shadow: inset 0 0 0 1.5px var(--st-primary-color); font-weight: 600; }
 .token:hover, .token:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 0; }
 .writing .row:last-child .tokens::after { content: ""; display: inline-block; width: 0.5em;

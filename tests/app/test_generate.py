@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from runs import folder
 from tests.app.fake_runs import add_checkpoint, make_run
 
 ROOT = Path(__file__).parents[2]
 GENERATE = "pages/generate_text.py"
-
-
-@pytest.fixture
-def checkpoints(monkeypatch, tmp_path):
-    monkeypatch.setattr(folder, "CHECKPOINTS", tmp_path / "checkpoints")
-    return tmp_path / "checkpoints"
 
 
 @pytest.fixture

@@ -14,12 +14,6 @@ from ui import builder, run_cards
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def checkpoints(monkeypatch, tmp_path):
-    monkeypatch.setattr(folder, "CHECKPOINTS", tmp_path / "checkpoints")
-    return tmp_path / "checkpoints"
-
-
 def open_home() -> AppTest:
     return healthy(AppTest.from_file(ROOT / "main.py", default_timeout=30).run())
 

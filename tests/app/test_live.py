@@ -16,12 +16,6 @@ ROOT = Path(__file__).parents[2]
 TRAIN = "pages/train_model.py"
 
 
-@pytest.fixture
-def checkpoints(monkeypatch, tmp_path):
-    monkeypatch.setattr(folder, "CHECKPOINTS", tmp_path / "checkpoints")
-    return tmp_path / "checkpoints"
-
-
 def show(run) -> AppTest:
     app = AppTest.from_file(ROOT / "main.py", default_timeout=30)
     app.query_params["run"] = run.id
