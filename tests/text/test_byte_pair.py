@@ -87,11 +87,6 @@ def test_merges_never_cross_words(story: str) -> None:
     assert not any(b" " in token[1:] or (b"." in token and len(token) > 1) for token in tokenizer.token_bytes[256:])
 
 
-def test_words_of_the_pattern() -> None:
-    words = [b"we", b"'ll", b" ", b" go", b" 12", b" times", b",", b"\n", b"\n", b"not", b" 3", b"!"]
-    assert count_words("we'll  go 12 times,\n\nnot 3!") == Counter(words)
-
-
 def test_both_encoders_agree_on_the_training_text(story: str) -> None:
     tokenizer = BytePairTokenizer.train(story, 350)
     assert tokenizer.encode(story) == tokenizer.encode_readably(story)
@@ -153,13 +148,6 @@ def test_monsters_do_not_blow_up() -> None:
     for text in ("a" * 300_000, " " * 300_000 + "x", "-" * 300_000, "\n" * 300_000):
         tokenizer = BytePairTokenizer.train(text, 260)
         assert tokenizer.decode(tokenizer.encode(text)) == text
-
-
-def test_text_that_looks_like_a_special_token_is_text() -> None:
-    tokenizer = BytePairTokenizer([], ["<|endoftext|>"])
-    assert tokenizer.vocab_size == 257
-    assert tokenizer.encode("<|endoftext|>") == list(b"<|endoftext|>")
-    assert tokenizer.decode([256]) == "<|endoftext|>"
 
 
 def test_signs_are_gpt2s() -> None:

@@ -1,9 +1,12 @@
 """SentencePiece: nothing is rewritten, bad vocabulary sizes are explained with numbers."""
 
+from pathlib import Path
+
 import pytest
 
-from config.errors import TextError
+from config.errors import CheckpointError, TextError
 from text.sentence_piece import MAX_LINE_CHARACTERS, SentencePieceTokenizer, _lines
+from text.tokenizer import load_tokenizer
 
 
 @pytest.mark.parametrize("model_type", ["bpe", "unigram"])
@@ -73,3 +76,24 @@ def test_one_long_line_can_be_learned(story: str) -> None:
     tokenizer = SentencePieceTokenizer.train(text, 450)
     assert len(tokenizer.encode(" lantern")) == 1
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.parametrize("model_type", ["bpe", "unigram"])
+def test_a_saved_one_knows_how_it_was_learned(story: str, model_type: str, tmp_path: Path) -> None:
+    SentencePieceTokenizer.train(story, 330, model_type).save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert isinstance(loaded, SentencePieceTokenizer)
+    assert loaded.model_type == model_type
+
+
+def test_an_older_file_does_not_say_and_keeps_its_hash(story: str, tmp_path: Path) -> None:
+    older = SentencePieceTokenizer(SentencePieceTokenizer.train(story, 330).model)
+    older.save(tmp_path)
+    assert "model_type" not in (tmp_path / "tokenizer.json").read_text()
+    assert load_tokenizer(tmp_path).content_hash() == older.content_hash()
+
+
+def test_another_way_to_learn_is_refused(story: str, tmp_path: Path) -> None:
+    SentencePieceTokenizer(SentencePieceTokenizer.train(story, 330).model, "wordpiece").save(tmp_path)
+    with pytest.raises(CheckpointError, match="its model_type is not one of bpe, unigram"):
+        load_tokenizer(tmp_path)
