@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
 PAUSE_POLL_SECONDS = 0.2
+# `timeout` and wrappers of Python pass a signal on that the terminal has sent to the whole group already.
+SAME_SIGNAL_SECONDS = 0.3
 # Who stops a run waits for it, and what ends a service kills it after about 10 s: the checkpoint needs time too.
 STOP_EVALUATION_SECONDS = 3.0
 # Ctrl-C, a polite kill, a terminal that is closed.
@@ -49,6 +51,7 @@ class Worker:
         self.run, self.reporter = run, reporter
         self.state = StateWriter(run)
         self.signals = 0
+        self._last_signal_time = -SAME_SIGNAL_SECONDS
         self.slot: Slot | None = None
         self.trainer: Trainer | None = None
         self.baselines: BaselineLadder | None = None
@@ -236,6 +239,9 @@ class Worker:
 
         The third ends the process at once.
         """
+        before, self._last_signal_time = self._last_signal_time, time.monotonic()
+        if self._last_signal_time - before < SAME_SIGNAL_SECONDS:
+            return
         self.signals += 1
         if self.signals > 1:
             signal.signal(number, signal.SIG_DFL)

@@ -53,7 +53,14 @@ def test_a_stop_leaves_a_checkpoint_with_the_loss_of_its_step(make_run, stop_at_
     assert read_status(run).best_checkpoint == "step_00000003"
 
 
-def test_a_second_signal_saves_without_an_evaluation(make_run, stop_at_3):
+def test_a_signal_that_comes_twice_at_once_is_one(make_run, stop_at_3):
+    run = make_run()
+    stop_at_3(run, signals=3)
+    assert run_worker(run) == 0 and read_val_loss(run.step_path(3)) is not None
+
+
+def test_a_second_signal_saves_without_an_evaluation(make_run, stop_at_3, monkeypatch):
+    monkeypatch.setattr(worker_module, "SAME_SIGNAL_SECONDS", 0.0)
     run = make_run()
     stop_at_3(run, signals=2)
     assert run_worker(run) == 0
