@@ -25,8 +25,9 @@ from einops import einsum, rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from components.attention_kernels import attend_in_one_kernel, attend_written_out, written_out_is_faster
+from components.attention_kernels import attend_in_one_kernel, attend_written_out
 from components.attention_mask import AttentionMask, causal_mask
+from components.kernel_rules import written_out_attention_is_faster
 from components.kv_cache import LayerCache
 from components.linear import einsum_linear
 from components.position import Position
@@ -111,14 +112,15 @@ class AttentionFused(Attention):
         self, x: Stream, position: Position, mask: AttentionMask | None = None, cache: LayerCache | None = None
     ) -> Stream:
         batch, n_query, _ = x.shape
-        qkv = self.qkv_proj(x).view(batch, n_query, -1, self.d_head).transpose(1, 2)
-        query, key, value = qkv.split(self.heads_in_qkv, dim=1)  # views, no copies
+        # Views, no copies; cut before the axes are swapped, so that the backward pass writes one gradient, not two.
+        parts = self.qkv_proj(x).view(batch, n_query, -1, self.d_head).split(self.heads_in_qkv, dim=2)
+        query, key, value = (part.transpose(1, 2) for part in parts)
         offset = 0 if cache is None else cache.offset
         query, key = position.rotate(query, offset), position.rotate(key, offset)
         if cache is not None:
             key, value = cache.append(key, value)
         n_key = key.shape[2]
-        written_out = written_out_is_faster(query)
+        written_out = written_out_attention_is_faster(query)
         if mask is None and n_query > 1 and (written_out or n_query < n_key):
             mask = causal_mask(n_query, n_key, x.device)  # the flag means the top left corner: wrong behind a cache
         attend = attend_written_out if written_out else attend_in_one_kernel

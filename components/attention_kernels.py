@@ -1,10 +1,9 @@
-"""The two ways in which fused attention computes softmax(q kᵀ / √d_head + mask) v, and the rule that picks one.
+"""The two ways in which fused attention computes softmax(q kᵀ / √d_head + mask) v; kernel_rules.py picks one.
 
 Shapes: query [batch head query d_head], key and value [batch kv_head key d_head] -> [batch head query d_head].
 The kernel works in pieces and never stores the pattern [query key] (Dao et al. 2022, arXiv:2205.14135, section 3.1).
 """
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -13,16 +12,6 @@ from components.attention_mask import AttentionMask
 
 Queries = Float[Tensor, "batch head query d_head"]
 Keys = Float[Tensor, "batch kv_head key d_head"]
-
-
-def written_out_is_faster(query: Queries) -> bool:
-    """On the CPU in bfloat16 with gradients, two matrix products and a softmax beat the kernel.
-
-    Measured on torch 2.13, a training step of 4 layers, d_model 128, context 64, batch 12, bfloat16 autocast: kernel
-    1.20 x the speed of nanoGPT, written out 1.57-1.72 x (with 6 layers, d_model 384, context 256: 1.73 and 2.00 x).
-    The kernel's backward takes 12.7 ms of a 30 ms step, the same work written out 3.5 ms. In float32 they are equal.
-    """
-    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad
 
 
 def attend_in_one_kernel(query: Queries, key: Keys, value: Keys, mask: AttentionMask | None, dropout: float) -> Queries:

@@ -10,13 +10,16 @@ What departs from the paper: ε under the square root, which the paper omits and
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from components.kernel_rules import own_rms_norm_is_faster
 from config.model_config import ModelConfig
 
 
@@ -49,10 +52,39 @@ class RMSNormTorch(RMSNorm):
 
 
 class RMSNormFused(RMSNorm):
-    """One call: one kernel on a GPU, on the CPU the same steps as above without the names."""
+    """torch's kernel, or where that is slower (components/kernel_rules.py) both passes written out."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        if own_rms_norm_is_faster(x, self.weight):
+            return ScaleToUnit.apply(x, self.weight, self.eps)
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class ScaleToUnit(torch.autograd.Function):
+    """y = x r γ with r = 1 / √(mean(x²) + ε), and its derivative, which keeps x and r alone:
+
+    ∂x = r γ ∂y − x r³ mean(x γ ∂y)          ∂γ = Σ over tokens of  x r ∂y
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """One vector for each token: [… d_model]."""
+        r = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        r = r.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        ctx.save_for_backward(x, r, weight)
+        return (x * r).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The two sums are matrix products with one row or column: the fastest sums there are."""
+        x, r, weight = ctx.saved_tensors
+        d_model = weight.shape[0]
+        x_dy = (x * dy).view(-1, d_model)
+        dweight = (r.view(1, -1) @ x_dy).view(-1)
+        mean = (x_dy @ weight[:, None]).view(r.shape).div_(d_model)
+        dx = (dy * weight).mul_(r).addcmul_(x, mean.mul_(r.pow(3)), value=-1)
+        return dx, dweight, None
 
 
 VARIANTS = {"einops": RMSNormEinops, "torch": RMSNormTorch, "fused": RMSNormFused}

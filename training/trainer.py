@@ -21,6 +21,7 @@ from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
 from training.evaluate import Evaluator, Score
 from training.loss import LossFunction
+from training.memory import keep_freed_memory
 from training.optimizer import build_optimizer
 from training.precision import SKIPS_ALLOWED, LossScale, allow_tensor_cores, autocast
 from training.prepare import PreparedText
@@ -70,6 +71,7 @@ class Trainer:
         self.precision = autocast(self.device, dtype)
         self.scale = LossScale() if dtype == torch.float16 else None
         allow_tensor_cores(self.device)
+        keep_freed_memory()
         self.model = model.to(self.device).train()
         micro_batch = self.settings.batch_size // self.settings.grad_accumulation
         self.loss_of = LossFunction((micro_batch, config.model.n_ctx), compiled=self.settings.compile)

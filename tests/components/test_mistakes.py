@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.alibi import alibi_slopes
-from components.attention_kernels import written_out_is_faster
 from components.attention_mask import attention_mask, causal
+from components.kernel_rules import written_out_attention_is_faster
 from components.kv_cache import KVCache
 from components.model import build_model
 from components.position import Position
@@ -324,9 +324,9 @@ def test_state_dict_keys_are_canonical(small_config) -> None:
 
 def test_rule_for_written_out_attention() -> None:
     query = torch.zeros(1, 1, 2, 4, dtype=torch.bfloat16)
-    assert written_out_is_faster(query.clone().requires_grad_())
-    assert not written_out_is_faster(query)
-    assert not written_out_is_faster(query.float().requires_grad_())
+    assert written_out_attention_is_faster(query.clone().requires_grad_())
+    assert not written_out_attention_is_faster(query)
+    assert not written_out_attention_is_faster(query.float().requires_grad_())
 
 
 def test_shapes_are_checked_in_tests(small_config) -> None:
