@@ -28,13 +28,15 @@ from runs.names import clean_name
 from runs.state import read_status
 from training.worker import run_worker
 
-EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 1, 2
+EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = build_parser().parse_args(argv)
     try:
+        if hasattr(arguments, "preflight"):
+            return foretell(arguments)
         run = open_or_create(arguments)
         print(f"run folder {run.path}", file=sys.stderr)
         status = run_worker(run)
@@ -65,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_flag(start, flag, action="store_const", const=choice, help=help_line)
     add_flag(start, "demo", choices=DEMOS, help="Train and show with nothing to decide: 2 or 15 minutes.")
     add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
+    add_flag(start, "preflight", action="store_true", help="Only try a few steps, and say what the run would take.")
     place = parser.add_argument_group("Where")
     add_flag(place, "checkpoints", metavar="DIR", help="Folder of all runs. Default checkpoints.")
     add_flag(place, "run", metavar="DIR", help="Resume this run (folder, id or name), or take over a prepared folder.")
@@ -85,14 +88,38 @@ def open_or_create(arguments: argparse.Namespace) -> RunFolder:
         if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
             check_resumable(run)
         return run
-    config = follow_prepared_text(configure(arguments), given)
-    refuse_what_cannot_work(config)
+    config = check_configuration(arguments)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
     run = create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
     asked, name = clean_name(given.get("name", "")), run.read_label().name
     if asked not in ("", name):
         print(f"train.py: there is a run {asked} already: this one is called {name}", file=sys.stderr)
     return run
+
+
+def foretell(arguments: argparse.Namespace) -> int:
+    """Try a few steps of the run that the flags describe and say what it would take; the exit status."""
+    from training.preflight import describe as sentences
+    from training.preflight import measure
+
+    if hasattr(arguments, "run"):
+        raise RunError("--preflight tries a run that does not exist yet: leave out --run")
+    config = check_configuration(arguments)
+    print("trying a few steps", file=sys.stderr)
+    found = measure(config, Path(vars(arguments).get("checkpoints", CHECKPOINTS)))
+    print("\n".join(sentences(found)))
+    return EXIT_WRONG_INPUT if found.verdict == "does not fit" else EXIT_DONE
+
+
+def check_configuration(arguments: argparse.Namespace) -> RunConfig:
+    """What the flags describe, if it can be trained here.
+
+    Raises:
+        ConfigError, TextError: it cannot.
+    """
+    config = follow_prepared_text(configure(arguments), vars(arguments))
+    refuse_what_cannot_work(config)
+    return config
 
 
 def configure(arguments: argparse.Namespace) -> RunConfig:

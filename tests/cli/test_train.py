@@ -195,6 +195,16 @@ def test_a_training_prints_its_folder_last_and_can_be_resumed_by_it(tmp_path):
     assert train.open_or_create(train.build_parser().parse_args(by_name)).path == run.path
 
 
+def test_a_preflight_says_what_a_run_would_take_and_starts_none(tmp_path):
+    done = call(tmp_path, *SMALL, "--preflight", "--max_steps", "50")
+    assert done.returncode == 0, done.stderr
+    verdict, time_line, passes = done.stdout.splitlines()
+    assert verdict.startswith("fits: ") and "50 steps of" in time_line and passes.endswith("training tokens")
+    assert not list_runs(tmp_path / "checkpoints")
+    refused = call(tmp_path, "--preflight", "--run", "x")
+    assert refused.returncode == 2 and "leave out --run" in refused.stderr
+
+
 def test_ctrl_c_saves_and_ends_cleanly(tmp_path):
     command = [sys.executable, "train.py", "--checkpoints", str(tmp_path), *SMALL, "--max_steps", "1000000"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
