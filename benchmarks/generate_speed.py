@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -40,7 +41,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="for all sides")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    return 0 if all([compare(shape, arguments) for shape in arguments.shapes]) else 1
+    reached = [compare(shape, arguments) for shape in arguments.shapes]
+    return 0 if all(reached) else 1
 
 
 def compare(shape: str, arguments: argparse.Namespace) -> bool:
@@ -98,7 +100,7 @@ def write_theirs(model: GPT2LMHeadModel, count: int) -> None:
 
 def read_ours(model: nn.Module, count: int) -> None:
     with torch.inference_mode():
-        last_logits(model, torch.ones(1, count, dtype=torch.long), KVCache(model.config))
+        last_logits(model, torch.ones(1, count, dtype=torch.long), KVCache(cast(ModelConfig, model.config)))
 
 
 def read_theirs(model: GPT2LMHeadModel, count: int) -> None:
@@ -108,7 +110,7 @@ def read_theirs(model: GPT2LMHeadModel, count: int) -> None:
 
 def as_hugging_face(model: nn.Module) -> GPT2LMHeadModel:
     """The same model in their class; refuses to go on if the logits differ."""
-    config = model.config
+    config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
     theirs = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=config.d_vocab, n_positions=config.n_ctx, n_embd=config.d_model, n_layer=config.n_layers,
