@@ -84,7 +84,7 @@ def load_latest(
         say(f"{folder.name} is damaged and is passed over: {problem}")
     else:
         raise CheckpointError(
-            f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folders[0].name}: {problem}): "
+            f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folder.name}: {problem}): "
             "delete its step folders to train it again from step 0"
         )
     model.load_state_dict(read_tensors(folder / "model.safetensors", shapes_of(model)), strict=True)
