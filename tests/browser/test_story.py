@@ -123,7 +123,7 @@ def test_a_killed_worker_is_orphaned_and_resume_goes_on(page, server, trained):
     page.get_by_text("The process of this run is gone").wait_for(timeout=1e3 * ORPHANED_SECONDS)
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Pause").wait_for()
-    assert read_status(trained).attempt == 2
+    wait_for(lambda: read_status(trained).attempt == 2, FIRST_POINT_SECONDS, "the second worker")
 
 
 def test_two_tabs_see_the_same_run(page, server, trained):
