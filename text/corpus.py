@@ -36,6 +36,7 @@ class Corpus:
         documents: How many documents it has.
         borders_sha256: Of the places where the second and each later one begins; the blocks say where they are.
         alphabet: Every character that occurs, in order of code point.
+        spaces: How many spaces and line breaks it has.
         notes: Sentences about what was changed or ignored, to be shown.
         source: Gives the blocks; see `blocks`.
     """
@@ -47,6 +48,7 @@ class Corpus:
     documents: int
     borders_sha256: str
     alphabet: str = field(repr=False)
+    spaces: int
     notes: tuple[str, ...]
     source: Callable[[], Iterable[Block]] = field(repr=False, compare=False)
 
@@ -183,6 +185,7 @@ def _survey(
         documents=found.documents,
         borders_sha256=found.borders_sha256,
         alphabet=found.alphabet,
+        spaces=found.spaces,
         notes=tuple(sentences),
         source=partial(_take_again, read, found.characters) if kept is None else lambda: kept,
     )

@@ -9,6 +9,11 @@ from text.tokenizer import END_OF_TEXT, Tokenizer, train_tokenizer
 SAMPLE_CHARACTERS = 20_000_000
 """A tokenizer learns from at most this much; of a longer text, from pieces spread evenly over the training split."""
 
+WORD_CHARACTERS = 10
+LEAST_SHARE = 0.1
+"""Memory goes with the different words. Where words are longer than `WORD_CHARACTERS` on average, as in scripts without
+spaces, few of them repeat, and less of the text is taken, down to this share of `SAMPLE_CHARACTERS`."""
+
 NOT_LEARNED = ("byte", "gpt2")
 """Tokenizers that are the same for every text."""
 
@@ -47,12 +52,19 @@ def learn_tokenizer(
 
 def sampling_note(name: str, corpus: Corpus, val_fraction: float) -> str:
     """A sentence for a tokenizer that learned from a sample, or ""."""
-    if name in ("character", *NOT_LEARNED) or corpus.characters * (1 - val_fraction) <= SAMPLE_CHARACTERS:
+    most = most_characters(corpus)
+    if name in ("character", *NOT_LEARNED) or corpus.characters * (1 - val_fraction) <= most:
         return ""
     return (
-        f"The tokenizer learned from {SAMPLE_CHARACTERS:,} of the {corpus.characters:,} characters, spread evenly over "
-        "the training split."
+        f"The tokenizer learned from {most:,} of the {corpus.characters:,} characters, spread evenly over the training "
+        "split."
     )
+
+
+def most_characters(corpus: Corpus) -> int:
+    """How much of a text a tokenizer learns from at most, so that it takes less than 1 GB of memory."""
+    share = WORD_CHARACTERS * (corpus.spaces + 1) / corpus.characters
+    return round(SAMPLE_CHARACTERS * min(1.0, max(share, LEAST_SHARE)))
 
 
 def sample_for_tokenizer(corpus: Corpus, val_fraction: float, characters: int | None = None) -> str:
@@ -60,7 +72,7 @@ def sample_for_tokenizer(corpus: Corpus, val_fraction: float, characters: int | 
 
     A long one gives the beginning of every block, so a file that starts with poems and ends with prose gives both.
     """
-    characters = SAMPLE_CHARACTERS if characters is None else characters
+    characters = most_characters(corpus) if characters is None else characters
     border = split_position(corpus, val_fraction)
     share = min(1.0, characters / max(border, 1))
     taken: list[str] = []

@@ -21,13 +21,14 @@ class Survey:
 
     Attributes:
         characters, bytes: How many characters, and UTF-8 bytes of these.
+        spaces: How many spaces and line breaks.
         documents: How many documents; at least one.
         blank: Whether there is nothing but white space.
         kept: The blocks, if all of them together are no longer than `KEPT_CHARACTERS`.
     """
 
     def __init__(self, blocks: Iterable[Block]):
-        self.characters = self.bytes = 0
+        self.characters = self.bytes = self.spaces = 0
         self.documents = 1
         self.blank = True
         self.kept: list[Block] | None = []
@@ -59,6 +60,7 @@ class Survey:
             self._border_hash.update(b"%d " % (self.characters + border))
         self.characters += len(block.text)
         self.bytes += len(content)
+        self.spaces += content.count(b" ") + content.count(b"\n")
         self.documents += len(block.borders)
         self.blank = self.blank and not block.text.strip()
         if len(content) == len(block.text):  # ASCII; to delete what is known is the fastest way to see what is new

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import TextError
 from text.corpus import check_text, make_corpus, parse_data_size, read_text, split_index, split_position
-from text.learn import learn_tokenizer, sample_for_tokenizer, sampling_note
+from text.learn import learn_tokenizer, most_characters, sample_for_tokenizer, sampling_note
 from text.tokenizer import train_tokenizer
 
 
@@ -234,3 +234,11 @@ def test_tokenizers_learn_from_a_sample_of_a_long_text(
     assert bpe.content_hash() == train_tokenizer("bpe", sample, 280, val_fraction=0).content_hash()
     assert "2,000 of the" in sampling_note("bpe", corpus, 0.1)
     assert sampling_note("character", corpus, 0.1) == ""
+
+
+def test_less_is_learned_from_a_text_without_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("text.learn.SAMPLE_CHARACTERS", 10_000)
+    for text, share in (("nine char ", 1.0), ("x" * 19 + " ", 0.5), ("x" * 20, 0.1)):
+        corpus = make_corpus(text * 2_000, "text")
+        assert len(sample_for_tokenizer(corpus, 0.1)) == most_characters(corpus) == pytest.approx(10_000 * share, abs=9)
+        assert f"learned from {most_characters(corpus):,} of the" in sampling_note("bpe", corpus, 0.1)
