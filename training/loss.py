@@ -23,10 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from components.model import Transformer
-
-# Above this many logits (64 MB in float32) the loss is computed in chunks of half as many.
-LARGE_LOGITS = 2**24
-CHUNK_LOGITS = 2**23
+from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
 
 
 def model_loss(

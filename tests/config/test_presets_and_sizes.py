@@ -62,7 +62,7 @@ def test_presets_say_where_their_facts_come_from():
 
 
 def test_memory_counts_four_numbers_for_each_weight_and_grows_with_the_batch():
-    config = load_preset("gpt2", "tiny")
+    config = load_preset("gpt2", "tiny").replace(d_vocab=1_000)
     one, twelve = training_memory(config, 1), training_memory(config, 12)
     assert one.weights + one.gradients + one.optimizer == 16 * count_parameters(config)
     assert twelve.activations == 12 * one.activations

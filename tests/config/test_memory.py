@@ -1,0 +1,64 @@
+"""What a training takes of the machine, in a process of its own, against what config/sizes.py says beforehand."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from config.model_config import ModelConfig
+from config.sizes import training_memory
+
+CHILD = """
+import json, resource, sys
+import torch
+from components.model import build_model
+from config.model_config import ModelConfig
+from config.train_config import TrainConfig
+from training.loss import model_loss
+from training.memory import keep_freed_memory
+from training.optimizer import build_optimizer
+torch.set_num_threads(1)
+keep_freed_memory()
+fields, batch, implementation = json.loads(sys.argv[1])
+config = ModelConfig(**fields)
+model = build_model(config, implementation, seed=1)
+optimizer = build_optimizer(model, TrainConfig())
+for _ in range(2):
+    tokens = torch.randint(config.d_vocab, (batch, config.n_ctx))
+    model_loss(model, tokens, tokens).backward()
+    optimizer.gradient_norm()
+    optimizer.step()
+    optimizer.zero_grad()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+SMALL = {"d_vocab": 65, "d_model": 384, "n_layers": 6, "n_heads": 6, "d_mlp": 1536, "n_ctx": 256}
+LLAMA = SMALL | {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "d_mlp": 1024, "n_kv_heads": 2}
+CASES = {
+    "tiny": ({"d_vocab": 65}, 12, "fused"),
+    "many words": ({"d_vocab": 50257, "n_ctx": 256}, 12, "fused"),
+    "small": (SMALL, 12, "fused"),
+    "small, micro-batch of 3": (SMALL, 3, "fused"),
+    "small, einops": (SMALL, 6, "einops"),
+    "small, torch": (SMALL, 6, "torch"),
+    "llama": (LLAMA, 12, "fused"),
+    "llama, torch": (LLAMA, 6, "torch"),
+    "alibi": (SMALL | {"position": "alibi"}, 6, "fused"),
+    "wide": (SMALL | {"d_model": 768, "n_heads": 12, "d_mlp": 3072, "n_ctx": 64}, 2, "fused"),
+}
+FAST = ("tiny", "many words")
+
+
+@pytest.mark.parametrize("name", [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES
+])  # fmt: skip
+def test_a_training_takes_what_was_computed_and_not_much_more(name):
+    fields, batch, implementation = CASES[name]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(CASES[name])], capture_output=True, text=True, check=True
+    )
+    peak = int(child.stdout)
+    memory = training_memory(ModelConfig(**fields), batch, implementation)
+    computed = memory.total - memory.runtime
+    print(f"{name}: {peak / 1e6:,.0f} MB, computed {computed / 1e6:,.0f} MB + {memory.runtime / 1e6:,.0f} MB")
+    assert 0.75 * memory.total < peak < min(1.2 * memory.total, 1.3 * computed + 350e6)
