@@ -88,10 +88,10 @@ def write_ours(model: nn.Module, count: int) -> None:
     assert sum(1 for _ in steps) == count
 
 
-def write_theirs(model: GPT2LMHeadModel, count: int) -> None:
+def write_theirs(model: Any, count: int) -> None:
     prompt = torch.tensor([PROMPT])
     with torch.inference_mode():
-        written = model.generate(
+        written: Any = model.generate(
             prompt, attention_mask=torch.ones_like(prompt), do_sample=True, temperature=0.8, top_k=50, top_p=1.0,
             min_new_tokens=count, max_new_tokens=count, pad_token_id=0,
         )  # fmt: skip

@@ -40,6 +40,9 @@ from components.swiglu import SwigluMLP
 #     384 → 1152   81 : 83 : 87          768 → 3072  418 : 451 : 460
 # Small ones gain from the copy, large ones wait for the memory either way.
 COPY_UP_TO = 256 * 1024  # elements
+# The kernel for 8-bit weights reads so many numbers at once, and past the end of rows that are no multiple of it:
+# wrong results, and crashes (seen with rows of 8 and of 9,000; right for 16, 32, 96, 9,008 and others).
+INT8_WIDTH = 16
 
 Row = Float[Tensor, "1 d_some"]
 
@@ -73,6 +76,42 @@ class Projection:
             stream[0].addmv_(self.weight, x[0])
         if self.bias is not None:
             stream.add_(self.bias)
+
+
+class Int8Projection(Projection):
+    """The same with 8-bit weights: each row of W as whole numbers −127 … 127 times one scale, x in bfloat16.
+
+    A quarter of the memory to read, for matrices that a step waits for; costs precision, see docs/generation.md.
+    """
+
+    def __init__(self, weights: list[Tensor], biases: list[Tensor | None]) -> None:
+        super().__init__(weights, biases)
+        scales = self.weight.abs().amax(dim=1).clamp(min=1e-12) / 127
+        self.scales = scales.to(torch.bfloat16)  # as the kernel wants them; rounded first, so that no error is added
+        self.whole = (self.weight / self.scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+
+    def __call__(self, x: Row) -> Row:
+        self.out.copy_(torch._weight_int8pack_mm(x.to(torch.bfloat16), self.whole, self.scales))
+        return self.out if self.bias is None else self.out.add_(self.bias)
+
+    def add_to(self, stream: Row, x: Row) -> None:
+        stream.add_(self(x))
+
+
+class Projections:
+    """Makes the projections of a plan, in 8 bits where that is asked for and pays."""
+
+    def __init__(self, weights: str) -> None:
+        self.is_int8 = weights == "int8"
+
+    def __call__(self, *linears: nn.Linear) -> Projection:
+        return self.of([linear.weight for linear in linears], [linear.bias for linear in linears])
+
+    def of(self, weights: list[Tensor], biases: list[Tensor | None]) -> Projection:
+        """The projection of some matrices, one under the other."""
+        is_large = sum(weight.numel() for weight in weights) > COPY_UP_TO
+        fits = weights[0].shape[1] % INT8_WIDTH == 0
+        return (Int8Projection if self.is_int8 and is_large and fits else Projection)(weights, biases)
 
 
 class Stream:
@@ -124,13 +163,15 @@ class Positions:
 class AttentionStep:
     """Attention of one token: projection, rotation, cache, pattern, mixture, projection onto the stream."""
 
-    def __init__(self, attention: Attention, positions: Positions, cache: KVCache, index: int) -> None:
+    def __init__(
+        self, attention: Attention, positions: Positions, cache: KVCache, index: int, projections: Projections
+    ) -> None:
         self.scale = attention.scale
         self.buffer = cache.keys_and_values(index)[0]  # [both_kv_heads capacity d_head]
         self.keys = self.buffer[: attention.kv_heads].transpose(1, 2)  # [kv_head d_head capacity]
         self.values = self.buffer[attention.kv_heads :]
-        self.qkv = Projection([attention.qkv_proj.weight], [attention.qkv_proj.bias])
-        self.projection = Projection([attention.out_proj.weight], [attention.out_proj.bias])
+        self.qkv = projections(attention.qkv_proj)
+        self.projection = projections(attention.out_proj)
         heads = self.qkv.out.view(-1, attention.d_head)  # [q heads, k heads, v heads]: views of the buffer
         self.turning = heads[: attention.n_heads + attention.kv_heads]
         self.query = heads[: attention.n_heads].view(attention.kv_heads, -1, attention.d_head)  # [kv_head group d_head]
@@ -167,24 +208,24 @@ class AttentionStep:
 class MLPStep:
     """The MLP of one token, of either kind; gate and up are one product where the copy pays."""
 
-    def __init__(self, mlp: GeluMLP | SwigluMLP) -> None:
-        self.down = Projection([mlp.down_proj.weight], [mlp.down_proj.bias])
+    def __init__(self, mlp: GeluMLP | SwigluMLP, projections: Projections) -> None:
+        self.down = projections(mlp.down_proj)
         self.activate: Callable[[Row], Row]
         if isinstance(mlp, GeluMLP):
-            up = Projection([mlp.up_proj.weight], [mlp.up_proj.bias])
+            up = projections(mlp.up_proj)
             approximate = "none" if mlp.gelu_form == "exact" else "tanh"  # torch's words for the two forms
             self.activate = lambda x: F.gelu(up(x), approximate=approximate)
             return
         linears = (mlp.gate_proj, mlp.up_proj)
         if 2 * mlp.up_proj.weight.numel() <= COPY_UP_TO:
-            both = Projection([linear.weight for linear in linears], [linear.bias for linear in linears])
+            both = projections(*linears)
             gate_row, up_row = both.out.chunk(2, dim=1)
 
             def swiglu(x: Row) -> Row:
                 both(x)
                 return F.silu(gate_row, inplace=True).mul_(up_row)
         else:
-            gate, up = (Projection([linear.weight], [linear.bias]) for linear in linears)
+            gate, up = map(projections, linears)
 
             def swiglu(x: Row) -> Row:
                 return F.silu(gate(x), inplace=True).mul_(up(x))
@@ -199,14 +240,15 @@ class DecodePlan:
     """Everything a step needs, in the order in which it is used."""
 
     @staticmethod
-    def of(model: nn.Module, cache: KVCache) -> "DecodePlan | None":
+    def of(model: nn.Module, cache: KVCache, weights: str = "float32") -> "DecodePlan | None":
         """The plan of a model and the cache it continues, or None if the model has anything that a plan does not know.
 
-        The cache must hold a single text without padding, in float32.
+        The cache must hold a single text without padding, in float32. `weights` "int8" rounds the large matrices.
         """
-        return DecodePlan(model, cache) if isinstance(model, Transformer) and _is_known(model) else None
+        return DecodePlan(model, cache, weights) if isinstance(model, Transformer) and _is_known(model) else None
 
-    def __init__(self, model: Transformer, cache: KVCache) -> None:
+    def __init__(self, model: Transformer, cache: KVCache, weights: str = "float32") -> None:
+        projections = Projections(weights)
         parts: Any = model  # nn.Module's attributes have no type
         self.cache = cache
         with torch.inference_mode():
@@ -217,14 +259,14 @@ class DecodePlan:
             self.layers = [
                 (
                     self.stream.normalizer(block.attention_norm),
-                    AttentionStep(block.attention, self.positions, cache, index),
+                    AttentionStep(block.attention, self.positions, cache, index, projections),
                     self.stream.normalizer(block.mlp_norm),
-                    MLPStep(block.mlp),
+                    MLPStep(block.mlp, projections),
                 )
                 for index, block in enumerate(parts.blocks)
             ]
             self.final_norm = self.stream.normalizer(parts.final_norm)
-            self.unembedding = Projection([model.unembedding_matrix], [None])
+            self.unembedding = projections.of([model.unembedding_matrix], [None])
 
     @torch.inference_mode()
     def step(self, token: int) -> Float[Tensor, "1 d_vocab"]:

@@ -24,7 +24,7 @@ from config.errors import ConfigError, Problem
 from config.model_config import ModelConfig
 from generation.sampler import Sampler, Text
 from generation.step import Step, draw_steps
-from generation.window import Window, find_policy_problems
+from generation.window import WEIGHTS, Window, find_policy_problems
 
 __all__ = ["Step", "generate", "generate_batch"]
 
@@ -42,6 +42,7 @@ def generate(
     n_alternatives: int = 0,
     sliding: str = "reencode",
     use_plan: bool = True,
+    weights: str = "float32",
 ) -> Generator[Step, None, None]:
     """Continue `tokens`, one `Step` at a time; closing the iterator ends it and frees its cache.
 
@@ -55,6 +56,7 @@ def generate(
         n_alternatives: how many of the model's most likely tokens each step carries.
         sliding: what the cache does when the window is full: "reencode" or "roll".
         use_plan: False sends every token through the model itself.
+        weights: "int8" rounds large matrices to 8 bits for the steps of a single text: faster, a little less exact.
 
     Raises:
         ConfigError: at once, before the first step, for settings and tokens that cannot be used.
@@ -63,7 +65,7 @@ def generate(
     batch = generate_batch(
         model, [tokens], max_new_tokens=max_new_tokens, samplers=samplers, seeds=[seed], use_cache=use_cache,
         vocab_size=vocab_size, stop_tokens=stop_tokens, n_alternatives=n_alternatives, sliding=sliding,
-        use_plan=use_plan,
+        use_plan=use_plan, weights=weights,
     )  # fmt: skip
     return (step for (step,) in batch if step is not None)
 
@@ -81,6 +83,7 @@ def generate_batch(
     n_alternatives: int = 0,
     sliding: str = "reencode",
     use_plan: bool = True,
+    weights: str = "float32",
 ) -> Generator[list[Step | None], None, None]:
     """Continue several prompts at once: one list of steps for each place, None for texts that have ended.
 
@@ -90,10 +93,12 @@ def generate_batch(
     config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
     problems = _find_problems(model, config, prompts, max_new_tokens, seeds)
     problems += find_policy_problems(config, sliding, use_cache, set(map(len, prompts)))
+    if weights not in WEIGHTS:
+        problems.append(Problem("weights", f"weights {weights!r} must be one of {', '.join(WEIGHTS)}"))
     if problems:
         raise ConfigError(problems)
     capacity = min(config.n_ctx, max(map(len, prompts)) + max_new_tokens) if use_cache else None
-    window = Window(model, prompts, capacity, sliding, use_plan)
+    window = Window(model, prompts, capacity, sliding, use_plan, weights)
     drawable = config.d_vocab if vocab_size is None else min(vocab_size, config.d_vocab)
     texts = [Text(list(prompt), len(prompt)) for prompt in prompts]
     randoms = [Random(seed) for seed in seeds]

@@ -35,6 +35,7 @@ from generation.reading import last_logits, left_padded
 
 POLICIES = ("reencode", "roll")
 ROLLING = ("rope", "alibi", "none")
+WEIGHTS = ("float32", "int8")
 
 
 def find_policy_problems(config: ModelConfig, sliding: str, use_cache: bool, lengths: set[int]) -> list[Problem]:
@@ -57,7 +58,13 @@ class Window:
     """One or several texts that grow by one token each at a time."""
 
     def __init__(
-        self, model: nn.Module, prompts: Sequence[Sequence[int]], capacity: int | None, sliding: str, use_plan: bool
+        self,
+        model: nn.Module,
+        prompts: Sequence[Sequence[int]],
+        capacity: int | None,
+        sliding: str,
+        use_plan: bool,
+        weights: str = "float32",
     ) -> None:
         parts: Any = model  # nn.Module's attributes have no type
         config: ModelConfig = parts.config
@@ -72,7 +79,7 @@ class Window:
             with torch.inference_mode():
                 self.cache = KVCache(config, len(prompts), capacity=capacity, device=weight.device, dtype=weight.dtype)
             if use_plan and len(prompts) == 1:
-                self.plan = DecodePlan.of(model, self.cache)
+                self.plan = DecodePlan.of(model, self.cache, weights)
 
     def append(self, tokens: Sequence[int]) -> None:
         """One more token for each row."""

@@ -7,7 +7,7 @@ from components.kv_cache import KVCache
 from components.model import build_model
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, load_preset
-from generation.decode_plan import COPY_UP_TO, DecodePlan, Projection
+from generation.decode_plan import COPY_UP_TO, DecodePlan, Int8Projection, Projection
 from generation.reading import last_logits, left_padded
 
 W, D_VOCAB = 12, 19
@@ -180,3 +180,26 @@ def test_only_the_last_position_is_scored(monkeypatch):
     monkeypatch.setattr(model.unembedding, "project", lambda x, w: widths.append(x.shape[1]) or project(x, w))
     last_logits(model, torch.tensor([TOKENS]))
     assert widths == [1]
+
+
+def test_a_projection_of_8_bits_is_off_by_half_a_step_of_its_rows_at_most():
+    linear, x = torch.nn.Linear(64, 96), torch.randn(1, 64).to(torch.bfloat16).float()
+    projection = Int8Projection([linear.weight], [linear.bias])
+    steps = linear.weight.abs().amax(dim=1) / 127
+    restored = projection.whole.float() * projection.scales.float()[:, None]
+    assert ((restored - linear.weight).abs() <= 0.51 * steps[:, None]).all()
+    # What is left is the rounding of the result to bfloat16, 8 bits.
+    torch.testing.assert_close(projection(x), restored @ x[0] + linear.bias[None], rtol=1e-2, atol=1e-2)
+    stream = torch.ones(1, 96)
+    projection.add_to(stream, x)
+    assert_same(stream, 1 + projection(x))
+
+
+def test_8_bits_change_the_logits_a_little_and_only_where_matrices_are_large():
+    # 9,000 is no multiple of 16, which the kernel needs: that matrix stays as it is.
+    for d_mlp, is_exact in ((9008, False), (9000, False), (64, True)):
+        model = make_model(d_mlp=d_mlp)
+        plan = DecodePlan.of(model, KVCache(model.config), "int8")
+        found, expected = plan.step(3), full(model, [3])
+        assert torch.allclose(found, expected, rtol=1e-4, atol=2e-5) == is_exact
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.1 * float(expected.std()))

@@ -28,7 +28,7 @@ def some_logits(seed=0, batch=3):
 
 
 def some_texts(batch=3):
-    return [Text([(row + place * place) % 5 for place in range(9)], n_prompt=4) for row in range(batch)]
+    return [Text([9, *((row + place * place) % 5 for place in range(8))], n_prompt=4) for row in range(batch)]
 
 
 def expect(stage, change):
