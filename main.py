@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from runs import machine
 from ui.first_visit import reload_deep_link
 
 ROOT = Path(__file__).parent
@@ -15,6 +16,7 @@ PAGES = (
     ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
 )
 
+machine.share_cores()  # the pages load torch when they first need it
 # The icon is a file of ours: Streamlit would fetch a :material/…: one from another site.
 st.set_page_config(page_title="LLM From Scratch", page_icon=str(ROOT / "ui" / "icon.svg"), layout="wide")
 st.html(ROOT / "ui" / "style.css")

@@ -33,6 +33,7 @@ EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    machine.share_cores()
     arguments = build_parser().parse_args(argv)
     try:
         if hasattr(arguments, "preflight"):

@@ -17,6 +17,9 @@ import psutil
 _CGROUP = Path("/sys/fs/cgroup")
 # psutil derives the creation time from the clock of the machine, which may be set a little in between.
 _SAME_TIME_SECONDS = 2.0
+# Beside one busy program a step of a tiny model takes 92 ms so, and 440 ms with libgomp's own 300,000; alone on the
+# machine 45 and 41 ms (python -m benchmarks.thread_waiting).
+_SPINS = "1000"
 _PACKAGES = ("torch", "numpy", "einops", "safetensors", "tiktoken", "sentencepiece", "streamlit")
 
 
@@ -31,6 +34,16 @@ def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
         return available
     # File cache counts as used although the kernel gives it back at once.
     return max(0, min(available, limit - used + int(statistics.get("inactive_file", 0))))
+
+
+def share_cores() -> None:
+    """Let torch's threads sleep soon when they wait for one another; to be called before torch is imported.
+
+    Otherwise they spin, and where a browser or another run wants a core, they keep it from the very thread they wait
+    for. Read by libgomp, the OpenMP of torch on Linux; who sets GOMP_SPINCOUNT or OMP_WAIT_POLICY knows better.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def find_process(pid: int, created: float) -> psutil.Process | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from runs import machine
 from runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=MEASURE_SECONDS)
     parser.add_argument("--limit_bytes", type=int, required=True)
     arguments = parser.parse_args()
+    machine.share_cores()
     watch_memory(arguments.limit_bytes)
     try:
         timings = try_steps(RunFolder(arguments.run), arguments.seconds, psutil.Process().create_time())
