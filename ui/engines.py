@@ -3,7 +3,9 @@
 A function that can fail for a reason the person can mend returns that reason as a sentence, so that it is cached, too.
 """
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from config.data_config import DataConfig
+from config.run_config import RunConfig
 from ui.sampler_form import SamplerSettings
 from ui.writing import Writing
 
@@ -115,6 +118,62 @@ def _tokenized(data: DataConfig, stamp: tuple[int, int]) -> tuple[Any, Any, Any,
 def _as_token(tokenizer: Any, token: int, position: int) -> dict[str, Any]:
     text = tokenizer.token_text(token)
     return {"text": text, "id": token, "tooltip": f"{text}\ntoken {token:,} at position {position}"}
+
+
+# --- the pre-flight: real steps of a training, before it is started ------------------------------------------------
+
+_measuring = threading.Semaphore(1)  # two at once would measure each other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What real steps of a training said; `problem` is why they could not be made. Sizes in bytes."""
+
+    verdict: str = ""  # fits, tight or does not fit
+    ran_out: bool = False  # of memory, before a step was done: there are no times then
+    seconds: float = 0.0
+    interval: tuple[float, float] = (0.0, 0.0)  # seconds, at the 10th and the 90th percentile of the steps
+    tokens_per_second: float = 0.0
+    epochs: float = 0.0
+    memory_bytes: int = 0
+    free_memory_bytes: int = 0
+    disk_bytes: int = 0
+    free_disk_bytes: int = 0
+    suggested_accumulation: int | None = None
+    problem: str = ""
+
+
+def measure(config: RunConfig, checkpoints: Path) -> Future[Measurement]:
+    """Start to measure beside the page, which looks again from time to time; whoever comes second waits."""
+    answer: Future[Measurement] = Future()
+
+    def run() -> None:
+        with _measuring:
+            try:
+                answer.set_result(_measured(config, checkpoints))
+            except Exception as error:  # whatever it is, it must reach the page: nobody reads a thread's traceback
+                answer.set_result(Measurement(problem=f"{error}" or type(error).__name__))
+
+    threading.Thread(target=run, name="measuring", daemon=True).start()
+    return answer
+
+
+def _measured(config: RunConfig, checkpoints: Path) -> Measurement:
+    from training import preflight
+
+    found = preflight.measure(config, checkpoints)
+    sizes: dict[str, Any] = {
+        "verdict": found.verdict,
+        "free_memory_bytes": found.free_memory_bytes,
+        "free_disk_bytes": found.free_disk_bytes,
+        "suggested_accumulation": found.suggested_accumulation,
+    }
+    if found.timings is None:
+        return Measurement(ran_out=True, **sizes)
+    return Measurement(
+        seconds=found.eta_seconds(), interval=found.eta_interval, tokens_per_second=found.tokens_per_second,
+        epochs=found.epochs, memory_bytes=found.timings.peak_bytes, disk_bytes=found.disk_bytes, **sizes,
+    )  # fmt: skip
 
 
 # --- generation: a checkpoint that writes ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from config.run_config import RunConfig
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
-from ui import plan
+from ui import measuring, plan
 from ui.builder import Build
 from ui.command import equivalent_command
 from ui.setup import TABS
@@ -30,9 +30,11 @@ def draw(build: Build) -> None:
                 "Start training", type="primary", icon=":material/play_arrow:", key="start",
                 disabled=build.config is None, on_click=start, args=(build.config, ),
             )  # fmt: skip
+            measuring.draw_button(build.config)
             if ahead := next_in_front():
                 name = literal(ahead.read_label().name)
                 st.caption(f"**{name}** has the machine: this one will be queued behind it and starts by itself.")
+        measuring.draw_answer(build.config)
         if build.config:
             with st.expander("The same as a command", icon=":material/terminal:", key="as-command"):
                 st.code(equivalent_command(build.config), language="bash")

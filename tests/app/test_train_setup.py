@@ -1,6 +1,7 @@
 """Train before Start, through main.py: presets, every control, every reason not to start, and Start itself."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from config.fields import describe
 from config.presets import PRESET_NAMES, SIZES, load_preset
 from runs import folder
 from tests.app.fake_runs import alive, make_run
-from ui import form, text_panel
+from ui import engines, form, text_panel
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "pages/train_model.py"
@@ -360,3 +361,77 @@ def test_every_setting_has_a_help_line_with_a_typical_value():
         for info in describe(config_class).values():
             assert info.help and info.typical, info.name
             assert f"Typical: {info.typical}" in form.help_of(info)
+
+
+# --- Measure first ------------------------------------------------------------------------------------------------
+
+MEASURED = engines.Measurement(
+    verdict="fits", seconds=100, interval=(90, 130), tokens_per_second=24_300, epochs=5.2, memory_bytes=410_000_000,
+    free_memory_bytes=12_000_000_000, disk_bytes=12_000_000, free_disk_bytes=20_000_000_000,
+)  # fmt: skip
+RAN_OUT = engines.Measurement(
+    verdict="does not fit", ran_out=True, free_memory_bytes=500_000_000, suggested_accumulation=3
+)
+
+
+def measure(page, monkeypatch, answer: engines.Measurement) -> None:
+    """Press the button; the answer comes at once."""
+    monkeypatch.setattr(engines, "_measured", lambda config, checkpoints: answer)
+    healthy(page.button(key="measure").click().run())
+    deadline = time.monotonic() + 10
+    while page.button(key="measure").disabled:
+        assert time.monotonic() < deadline
+        healthy(page.run())
+
+
+def told(page) -> str:
+    return " ".join([*(text.value for text in [*page.markdown, *page.caption, *page.error]),
+                     *(block.proto.body for block in page.get("html"))])  # fmt: skip
+
+
+def test_measuring_says_whether_it_fits_how_long_and_how_much(page, monkeypatch):
+    assert "Fits." not in told(page)
+    measure(page, monkeypatch, MEASURED)
+    for sentence in ("Fits.", "1 min 40 s (1 min 30 s to 2 min 10 s)", "410 MB of 12 GB", "12 MB of 20 GB",
+                     "24,300 tokens/s", "<b>5.2</b>epochs"):  # fmt: skip
+        assert sentence in told(page), sentence
+    assert "Out of date" not in told(page)
+
+
+def test_a_measurement_is_out_of_date_when_the_form_says_something_else(page, monkeypatch):
+    measure(page, monkeypatch, MEASURED)
+    healthy(page.number_input(key="training-max_steps").set_value(1_999).run())
+    assert "Out of date" in told(page) and "Fits." in told(page)
+    healthy(page.number_input(key="training-max_steps").set_value(2_000).run())
+    assert "Out of date" not in told(page)
+
+
+def test_without_memory_one_click_cuts_the_batch_into_pieces(page, monkeypatch):
+    measure(page, monkeypatch, RAN_OUT)
+    assert "Does not fit." in told(page) and "3 micro-batches of 4" in told(page)
+    healthy(page.button(key="accumulate").click().run())
+    assert page.session_state["training-grad_accumulation"] == 3 and page.session_state["training-batch_size"] == 12
+    assert "Out of date" in told(page) and page.button(key="accumulate").disabled
+
+
+def test_a_measurement_that_fails_is_a_sentence(page, monkeypatch):
+    measure(page, monkeypatch, engines.Measurement(problem="the steps could not be tried: *no* disk"))
+    assert r"the steps could not be tried: \*no\* disk" in told(page).replace("\u200b", "")
+
+
+def test_what_cannot_be_trained_cannot_be_measured(page):
+    healthy(page.number_input(key="model-n_heads").set_value(3).run())
+    assert page.button(key="measure").disabled
+
+
+def test_real_steps_are_measured(page, monkeypatch, tmp_path):
+    monkeypatch.setattr("training.preflight_steps.MEASURE_SECONDS", 0.1)
+    for key, value in {"model-n_layers": 1, "model-d_model": 16, "model-n_heads": 1, "model-d_mlp": 16}.items():
+        page.number_input(key=key).set_value(value)
+    healthy(page.run())
+    healthy(page.button(key="measure").click().run())
+    answer = page.session_state["measuring"].answer.result(timeout=120)
+    assert not answer.problem and answer.verdict == "fits" and answer.seconds > 0 and answer.epochs > 0
+    assert answer.interval[0] <= answer.seconds <= answer.interval[1]
+    assert "Fits." in told(healthy(page.run()))
+    assert folder.list_runs(folder.CHECKPOINTS) == []
