@@ -1,7 +1,9 @@
 """Continue a text with a trained model: python infer.py --checkpoint checkpoints/20261130141502 --prompt "Once".
 
-The text, the prompt and what follows it, streams to stdout; everything else goes to stderr. Exit status: 0 done (also
-when stopped by Ctrl-C while it writes, or by a reader that has enough), 2 wrong usage or input, 1 anything else.
+The text, the prompt and what follows it, streams to stdout; everything else goes to stderr. With --interactive it goes
+on with what is entered, with --json it writes lines for programs (generation/console/output.py has their schema). Exit
+status: 0 done (also when stopped by Ctrl-C while it writes, or by a reader that has enough), 2 wrong usage or input, 1
+anything else.
 """
 
 from __future__ import annotations
@@ -9,35 +11,24 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import secrets
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.flags import SentenceParser, add_flag
+from config.fields import describe
+from config.flags import SentenceParser, add_flag, add_settings, given_settings, parser_of
+from generation.console.order import LISTS, Order
+from generation.console.settings import WritingSettings
 from runs.checkpoints import choose
 from runs.folder import CHECKPOINTS, RunFolder, find_run
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from generation.samplers import Chain
+    from generation.console.output import Output
+    from generation.console.writer import Prompt, Report, Writer
     from text.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
-DEFAULTS: dict[str, Any] = {
-    "prompt": "",
-    "max_new_tokens": 200,
-    "num_samples": 1,
-    "temperature": 0.8,
-    "top_k": 0,
-    "top_p": 0.9,
-    "greedy": False,
-    "device": "auto",
-}
-BETWEEN_SAMPLES = "---"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,16 +62,21 @@ def build_parser() -> argparse.ArgumentParser:
     what = "A run (folder, id or name: its best checkpoint), a step folder, or the weights file in one."
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help=what)
     add_flag(parser, "prompt", metavar="TEXT", help="The text to continue. Default empty: a text from nothing.")
-    add_flag(parser, "max_new_tokens", type=int, metavar="N", help="How many tokens to add. Default 200.")
-    add_flag(parser, "num_samples", type=int, metavar="N", help="How many continuations. Default 1.")
-    add_flag(parser, "seed", type=int, metavar="N", help="Same seed, same text; the next sample takes the next seed.")
-    add_flag(parser, "temperature", type=float, metavar="T", help="Below 1 bolder, above 1 wilder. Default 0.8.")
-    add_flag(parser, "top_k", type=int, metavar="K", help="Draw among the K most likely tokens only. Default 0: off.")
-    mass = "Draw among the fewest tokens that reach this probability together. Default 0.9; 1 is off."
-    add_flag(parser, "top_p", type=float, metavar="P", help=mass)
-    add_flag(parser, "greedy", action="store_true", help="Always the most likely token; so does --temperature 0.")
+    add_flag(parser, "interactive", action="store_true", help="Continue what is entered, line by line; /help there.")
+    add_flag(parser, "json", action="store_true", help="JSON lines instead of text, with tokens and probabilities.")
+    add_flag(parser, "draft", metavar="PATH", help="A checkpoint of a smaller model of the same tokenizer: faster.")
     devices = ("auto", "cpu", "cuda", "mps")
     add_flag(parser, "device", choices=devices, help="Where to compute. Default auto.")
+    add_flag(parser, "tokenizer_type", metavar="TYPE", help="Not needed: refused if it is not the checkpoint's own.")
+    add_flag(parser, "text_file", metavar="PATH", help="Not needed: the tokenizer comes with the checkpoint.")
+    for name, help_line in LISTS.items():
+        metavar = "TOKEN=VALUE" if name == "logit_bias" else name.removeprefix("stop_").upper()
+        add_flag(parser, name, action="append", metavar=metavar, help=f"{help_line} May be given several times.")
+    add_settings(parser, WritingSettings)
+    parser.add_argument(  # a second name, shorter than the one of Hugging Face
+        "--no_repeat_ngram", "--no-repeat-ngram", dest="no_repeat_ngram_size", default=argparse.SUPPRESS,
+        type=parser_of(describe(WritingSettings)["no_repeat_ngram_size"]), help=argparse.SUPPRESS,
+    )  # fmt: skip
     return parser
 
 
@@ -90,47 +86,96 @@ def continue_text(given: dict[str, Any]) -> int:
     Raises:
         ConfigError, TextError, RunError, CheckpointError: what was asked for cannot be done, in a sentence.
     """
-    settings: dict[str, Any] = {"seed": secrets.randbelow(2**32)} | DEFAULTS | given
-    check_counts(settings)
-    folder = find_checkpoint(settings["checkpoint"])
+    prompt_text, is_json = given.get("prompt", ""), "json" in given
+    numbers = given_settings(argparse.Namespace(**given), WritingSettings)
+    Order(WritingSettings(**numbers), tuple(given.get("stop", ()))).refuse_conflicts("draft" in given)
+    folder = find_checkpoint(given["checkpoint"])
+    draft_folder = find_checkpoint(given["draft"]) if "draft" in given else None
 
     from generation.prompt import encode_prompt
-    from text.tokenizer import load_tokenizer
 
-    run = RunFolder(folder.parent)
-    config = run.read_model_config()
-    tokenizer = load_tokenizer(run.tokenizer_path)
-    tokens = encode_prompt(tokenizer, settings["prompt"])
-    if len(tokens) > config.n_ctx:
-        tell(f"the prompt has {len(tokens):,} tokens; the model sees the last {config.n_ctx:,} of them")
+    tokenizer = load_tokenizer_of(folder, given)
+    if draft_folder is not None:
+        check_draft(draft_folder, tokenizer)
+    tokens = encode_prompt(tokenizer, prompt_text)
+    order = Order().changed(tokenizer, numbers | {name: given[name] for name in LISTS if name in given})
+    for name, reason in order.idle(has_draft="draft" in given, is_json=is_json).items():
+        tell(f"--{name} has no effect: {reason}")
 
-    from generation.samplers import build_samplers
+    from generation.console.output import JsonOutput, PlainOutput
+    from generation.console.writer import Prompt, Writer
     from training.checkpoint import load_model
     from training.device import choose_device, few_threads
 
-    samplers = build_samplers(*(settings[name] for name in ("temperature", "top_k", "top_p", "greedy")))
-    if settings["greedy"] and (idle := [f"--{name}" for name in ("temperature", "top_k", "top_p") if name in given]):
-        tell(f"--greedy always takes the most likely token: {', '.join(idle)} has no effect")
-    model = load_model(folder, device=choose_device(settings["device"]))
-    started = time.perf_counter()
+    device = choose_device(given.get("device", "auto"))
+    model = load_model(folder, device=device)
+    draft = None if draft_folder is None else load_model(draft_folder, device=device)
+    writer = Writer(model, tokenizer, draft)
+    if order.settings.quantize == "int8" and writer.rounds_nothing():
+        tell("--quantize int8 has no effect: only large matrices on the CPU are rounded, and this model has none")
+    output: Output = JsonOutput(tokenizer) if is_json else PlainOutput()
     with few_threads(model):
-        count = write_samples(model, tokenizer, tokens, samplers, settings)
-    seconds = time.perf_counter() - started
-    speed = f"{count} token{'' if count == 1 else 's'} in {seconds:.2f} s, {count / seconds:,.0f} tokens/s"
-    tell(f"{speed}; {samplers}; seed {settings['seed']}; {folder}")
+        if "interactive" in given:
+            converse(writer, order, output, given)
+        else:
+            n_ctx = RunFolder(folder.parent).read_model_config().n_ctx
+            if len(tokens) > n_ctx:
+                tell(f"the prompt has {len(tokens):,} tokens; the model sees the last {n_ctx:,} of them")
+            prompt = Prompt(prompt_text, tokens)
+            report = writer.write(prompt, order, output)
+            tell_statistics(writer, prompt, order, report, folder)
     return EXIT_DONE
 
 
-def check_counts(settings: dict[str, Any]) -> None:
-    """Refuse numbers that mean nothing, all at once."""
-    least = {"max_new_tokens": 1, "num_samples": 1, "seed": 0}
-    problems = [
-        Problem(name, f"--{name} {settings[name]} is too small: it must be at least {minimum}")
-        for name, minimum in least.items()
-        if settings[name] < minimum
-    ]
-    if problems:
-        raise ConfigError(problems)
+def converse(writer: Writer, order: Order, output: Output, given: dict[str, Any]) -> None:
+    """The interactive loop, after the text of --prompt if there is one."""
+    from generation.console.loop import Loop
+
+    loop = Loop(writer, order, output, lambda line: print(line, file=sys.stderr, flush=True), "json" in given)
+    if given.get("prompt"):
+        loop.take(f"/{given['prompt']}" if given["prompt"].startswith("/") else given["prompt"])
+    loop.run()
+
+
+def tell_statistics(writer: Writer, prompt: Prompt, order: Order, report: Report, folder: Path) -> None:
+    """How fast it was, by which stages in which order, with which seed."""
+    if report.interrupted:
+        tell("stopped")
+    line = str(report)
+    if report.passes and not report.interrupted:
+        plain = writer.plain_tokens_per_second(prompt, order, report.seeds[0])
+        line += f"; {report.tokens_per_second / plain:.2f} times the speed without the draft"
+    tell(f"{line}; {folder}")
+
+
+def load_tokenizer_of(folder: Path, given: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a checkpoint, and a word on flags that other programs need to find it.
+
+    Raises:
+        ConfigError: --tokenizer_type names another one.
+    """
+    from text.tokenizer import load_tokenizer
+
+    run = RunFolder(folder.parent)
+    run.read_model_config()  # says in a sentence what a folder that is no run lacks
+    tokenizer = load_tokenizer(run.tokenizer_path)
+    if (wanted := given.get("tokenizer_type", tokenizer.type)) != tokenizer.type:
+        message = f"tokenizer_type {wanted[:40]} is not that of this run, {tokenizer.type}: leave --tokenizer_type out"
+        raise ConfigError([Problem("tokenizer_type", message)])
+    if "text_file" in given:
+        tell("--text_file has no effect: the tokenizer comes with the checkpoint")
+    return tokenizer
+
+
+def check_draft(folder: Path, tokenizer: Tokenizer) -> None:
+    """Refuse a draft that cuts text in another way.
+
+    Raises:
+        ConfigError: its tokenizer is not the model's.
+    """
+    if load_tokenizer_of(folder, {}).content_hash() != tokenizer.content_hash():
+        message = f"draft {folder} has another tokenizer than the model: a draft must propose the same tokens"
+        raise ConfigError([Problem("draft", message)])
 
 
 def find_checkpoint(text: str) -> Path:
@@ -146,35 +191,6 @@ def find_checkpoint(text: str) -> Path:
         if (path.parent / "config.json").is_file():
             raise CheckpointError(f"There is no {path.name} in run {path.parent}: name the run folder itself.")
     return choose(path, tell)
-
-
-def write_samples(
-    model: nn.Module, tokenizer: Tokenizer, tokens: list[int], samplers: Chain, settings: dict[str, Any]
-) -> int:
-    """Stream all continuations to stdout; returns how many tokens were written. Ctrl-C ends it there."""
-    from generation.generate import generate
-    from generation.prompt import TextStream
-
-    count = 0
-    try:
-        for number in range(settings["num_samples"]):
-            print(f"{BETWEEN_SAMPLES}\n" if number else "", settings["prompt"], sep="", end="", flush=True)
-            stream = TextStream(tokenizer)
-            for step in generate(
-                model,
-                tokens,
-                max_new_tokens=settings["max_new_tokens"],
-                samplers=samplers,
-                seed=settings["seed"] + number,
-                vocab_size=tokenizer.vocab_size,
-            ):
-                print(stream.push(step.token), end="", flush=True)
-                count += 1
-            print(stream.finish(), flush=True)
-    except KeyboardInterrupt:
-        print(flush=True)
-        tell("stopped")
-    return count
 
 
 if __name__ == "__main__":

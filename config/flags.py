@@ -56,7 +56,7 @@ def add_settings(
             continue
         group = groups.setdefault(info.group, parser.add_argument_group(info.group))
         help_line = f"{info.help} Default {_shown(info.default)}; typical {info.typical}.".replace("%", "%%")
-        arguments: dict[str, Any] = {"help": help_line, "type": _parser_of(info), "metavar": info.name.upper()}
+        arguments: dict[str, Any] = {"help": help_line, "type": parser_of(info), "metavar": info.name.upper()}
         if info.choices:
             arguments["metavar"] = "|".join(info.choices)
         if info.type is bool:  # `--compile` and `--compile off` both work
@@ -69,7 +69,9 @@ def given_settings(arguments: argparse.Namespace, config_class: type[Settings]) 
     return {name: value for name, value in vars(arguments).items() if name in describe(config_class)}
 
 
-def _parser_of(info: FieldInfo) -> Any:
+def parser_of(info: FieldInfo) -> Any:
+    """What turns the words of a command line into a value of this setting, or raises ArgumentTypeError."""
+
     def parse(text: str) -> Any:
         if info.optional and text.lower() in ("none", ""):
             return None
