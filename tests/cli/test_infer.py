@@ -9,68 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import infer
-from components.model import build_model
-from config.model_config import ModelConfig
-from config.run_config import RunConfig
 from generation.generate import generate
 from generation.samplers import build_samplers
 from runs.checkpoints import WEIGHTS, write_commit
 from runs.files import write_json
-from runs.folder import create_run
-from text.tokenizer import load_tokenizer, train_tokenizer
+from tests.cli.infer_runs import call, make_run, refused, start
+from text.tokenizer import load_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
-TEXT = "To be, or not to be: that is the question.\nnaïve 漢字 🙂 " * 20
-
-
-def make_run(checkpoints, *, tokenizer_type="character", steps=((2, 3.0),)):
-    """A run as the worker leaves it, with an untrained model; `steps` are (step, validation loss)."""
-    tokenizer = train_tokenizer(tokenizer_type, TEXT, 260)
-    model = ModelConfig(d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=16)
-    run = create_run(checkpoints, RunConfig(model=model), {"seed": 1}, name="hopeful heron")
-    tokenizer.save(run.tokenizer_path)
-    write_json(run.data_path, {"d_vocab": tokenizer.vocab_size})
-    for step, loss in steps:
-        weights = build_model(model.replace(d_vocab=tokenizer.vocab_size), seed=step).state_dict()
-        run.step_path(step).mkdir()
-        save_file(weights, run.step_path(step) / WEIGHTS)
-        write_commit(run.step_path(step), step=step, val_loss_nats=loss)
-    return run
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An empty working folder: runs are looked for in its checkpoints/."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(home):
-    return make_run(home / "checkpoints")
-
-
-def call(*arguments):
-    return infer.main([str(argument) for argument in arguments])
-
-
-def start(*arguments, **options):
-    command = [sys.executable, str(ROOT / "infer.py"), *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options)
-
-
-def refused(capsys, *arguments):
-    """The one sentence that a refused command line gets."""
-    assert call(*arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith("infer.py: ")
-    return line
 
 
 def test_text_goes_to_stdout_and_everything_else_to_stderr(run):
