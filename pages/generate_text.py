@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import engines, run_picker, sampler_form, writing_desk
+from ui import generation_engine, run_picker, sampler_form, writing_desk
 
 runs = run_picker.runs_with_checkpoints()
 st.title("Generate text", anchor=False)
@@ -14,7 +14,7 @@ if not runs:
             st.switch_page("pages/train_model.py")
     st.stop()
 
-engines.warm_up()
+generation_engine.warm_up()
 st.space("xxsmall")
 left, right = st.columns([3, 5], gap="medium")
 with left:

@@ -20,7 +20,7 @@ RULES = {
     "pages": ({"config", "runs", "ui"}, {"torch", "einops", "numpy"}),
 }
 # From the pages to torch, and from the Tokenizers page to the tokenizers.
-DOORS = {Path("ui/engines.py"), Path("ui/tokenizer_engine.py")}
+DOORS = {Path("ui/engines.py"), Path("ui/generation_engine.py"), Path("ui/tokenizer_engine.py")}
 OURS = set(RULES) | {"interop", "interpret"}
 
 

@@ -4,7 +4,6 @@ A function that can fail for a reason the person can mend returns that reason as
 """
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ import streamlit as st
 
 from config.data_config import DataConfig
 from config.run_config import RunConfig
-from ui.sampler_form import SamplerSettings
-from ui.writing import Writing
 
 MOST_CHARACTERS = 4_000_000  # tokenized for the numbers on the page; of a longer text, this much stands for all
 PREVIEW_CHARACTERS = 36  # of each row: one line in the form's column
@@ -174,105 +171,3 @@ def _measured(config: RunConfig, checkpoints: Path) -> Measurement:
         seconds=found.eta_seconds(), interval=found.eta_interval, tokens_per_second=found.tokens_per_second,
         epochs=found.epochs, memory_bytes=found.timings.peak_bytes, disk_bytes=found.disk_bytes, **sizes,
     )  # fmt: skip
-
-
-# --- generation: a checkpoint that writes ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PromptFacts:
-    """A prompt as the model will see it."""
-
-    known: str  # the prompt without the characters that the tokenizer cannot encode
-    line: str  # tokens and window, in words
-    problem: str = ""  # why it cannot be written on: characters the tokenizer has never seen
-
-
-def checkpoint_stamp(path: str) -> str:
-    """Changes when the content of a checkpoint does: its commit record holds the hash of every file."""
-    import hashlib
-
-    from config.errors import CheckpointError
-
-    try:
-        return hashlib.sha256(Path(path, "commit.json").read_bytes()).hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"checkpoint {Path(path).name} is gone: {error.strerror}") from error
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def warm_up() -> None:
-    """Import torch beside the page that will need it: two seconds that nobody waits for."""
-    import importlib
-    import threading
-
-    threading.Thread(target=importlib.import_module, args=("training.checkpoint",), daemon=True).start()
-
-
-@st.cache_resource(max_entries=2, show_spinner="Loading the model …")
-def _model(path: str, stamp: str) -> Any:
-    """One model for all sessions: it is only read. Everything that changes while writing belongs to the writer."""
-    import os
-
-    import torch
-
-    from training.checkpoint import load_model
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # a training on this machine needs the others
-    return load_model(path)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _tokenizer_of(run_path: str, stamp: str) -> Any:
-    from text.tokenizer import load_tokenizer
-
-    return load_tokenizer(Path(run_path, "tokenizer"))
-
-
-def check_prompt(path: str, stamp: str, prompt: str) -> PromptFacts:
-    """Count the prompt's tokens against the window, and name what the tokenizer cannot encode.
-
-    Raises:
-        CheckpointError: the tokenizer of the run is missing or damaged.
-        RunError: its configuration cannot be read.
-    """
-    from runs.folder import RunFolder
-
-    folder = Path(path).parent
-    tokenizer = _tokenizer_of(str(folder), stamp)
-    n_ctx = RunFolder(folder).read_model_config().n_ctx
-    unknown = tokenizer.unknown_characters(prompt)
-    known = prompt.translate({ord(character): None for character in unknown})
-    count = len(tokenizer.encode_array(known))
-    line = f"{count:,} tokens · the model sees {n_ctx:,} at once"
-    if count > n_ctx:
-        line = f"{count:,} tokens · the model sees only the last {n_ctx:,} of them"
-    if not unknown:
-        return PromptFacts(known, line)
-    shown = " ".join(unknown[:12]) + (" …" if len(unknown) > 12 else "")
-    return PromptFacts(known, line, f"This run's tokenizer has never seen {shown}, so the model cannot read it.")
-
-
-def write(path: str, stamp: str, prompt: str, settings: SamplerSettings) -> Writing:
-    """Start to continue a prompt with the weights of a checkpoint.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be used.
-        ConfigError: the settings cannot.
-        TextError: the tokenizer has never seen some of the prompt's characters.
-    """
-    from generation.generate import generate
-    from generation.prompt import encode_prompt
-    from generation.samplers import build_samplers
-
-    model, tokenizer = _model(path, stamp), _tokenizer_of(str(Path(path).parent), stamp)
-    samplers = build_samplers(settings.temperature, settings.top_k, settings.top_p, settings.greedy)
-    start = encode_prompt(tokenizer, prompt)
-
-    def steps() -> Iterator[tuple[int, float]]:
-        return generate(
-            model, start, max_new_tokens=settings.max_new_tokens, samplers=samplers, seed=settings.seed,
-            vocab_size=tokenizer.vocab_size,
-        )  # fmt: skip
-
-    return Writing(steps, lambda token: tokenizer.decode_bytes([token]))

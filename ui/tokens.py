@@ -4,7 +4,7 @@ Generated text, file contents and prompts come from outside, so nothing here is 
 tokens as data and puts them on the screen with `textContent`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -23,11 +23,26 @@ _CSS = """
 .quiet { opacity: 0.7; }
 .marked { box-shadow: inset 0 0 0 1.5px var(--st-primary-color); font-weight: 600; }
 .token:hover, .token:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 0; }
-.writing .row:last-child .tokens::after { content: ""; display: inline-block; width: 0.5em;
+.writing :is(.row:last-child, .begun) .tokens::after { content: ""; display: inline-block; width: 0.5em;
   height: 1.1em; vertical-align: text-bottom; background: var(--st-primary-color);
   animation: blink 1s steps(2) infinite; }
 @keyframes blink { 50% { opacity: 0; } }
-@media (prefers-reduced-motion: reduce) { .writing .row:last-child .tokens::after { animation: none; } }
+@media (prefers-reduced-motion: reduce) { .writing .tokens::after { animation: none; } }
+.page.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 24px; }
+.beside .row { flex-direction: column; gap: 4px; margin: 0; min-width: 0; }
+.beside .name { flex: none; text-align: left; }
+.token.live { cursor: pointer; }
+.menu { position: fixed; z-index: 1001; min-width: 160px; max-width: 320px; padding: 4px; border-radius: 8px;
+        background: var(--st-background-color); border: 1px solid var(--st-border-color); color: var(--st-text-color);
+        box-shadow: 0 4px 16px rgb(0 0 0 / 0.16); }
+.menu[hidden] { display: none; }
+.menu button { display: flex; width: 100%; justify-content: space-between; gap: 24px; padding: 4px 8px; border: 0;
+        border-radius: 4px; background: none; color: inherit; cursor: pointer; text-align: left;
+        font-family: var(--st-code-font); font-size: 0.8125rem; line-height: 1.5; white-space: pre; }
+.menu button:first-child { font-family: var(--st-font); }
+.menu button:is(:hover, :focus-visible) { background: color-mix(in srgb, var(--st-primary-color) 14%, transparent);
+        outline: none; }
+.menu p { margin: 4px 8px; font-family: var(--st-font); font-size: 0.75rem; opacity: 0.75; }
 .tip { position: fixed; z-index: 1000; pointer-events: none; max-width: 320px; white-space: pre-line;
        font-family: var(--st-font); font-size: 0.75rem; line-height: 1.5; padding: 4px 8px; border-radius: 4px;
        background: var(--st-text-color); color: var(--st-background-color); }
@@ -47,11 +62,13 @@ function draw(token) {
   span.className = token.quiet ? 'token quiet' : 'token';
   if (token.id != null && !token.quiet) { span.classList.add('tinted'); span.style.background = tint(token); }
   if (token.marked) span.classList.add('marked');
+  if (token.choices) { span.classList.add('live'); span.tabIndex = -1; span.setAttribute('role', 'button'); }
+  span.choices = token.choices;
   if (token.tooltip) { span.dataset.tooltip = token.tooltip; span.setAttribute('aria-label', token.tooltip); }
   return span;
 }
 
-const KEYS = ['text', 'id', 'tooltip', 'probability', 'quiet', 'marked'];
+const KEYS = ['text', 'id', 'tooltip', 'probability', 'quiet', 'marked', 'choices'];
 const signature = (token) => KEYS.map((key) => token[key]).join('\\u0000');
 
 function fill(box, tokens) {
@@ -87,14 +104,64 @@ function addTip(page) {
     const below = at.bottom + 6, fits = below + tip.offsetHeight <= window.innerHeight;
     tip.style.top = `${fits ? below : at.top - tip.offsetHeight - 6}px`;
   };
-  page.onmouseleave = () => { tip.hidden = true; };
+  page.hideTip = page.onmouseleave = () => { tip.hidden = true; };
 }
 
-export default function ({ data, parentElement }) {
+// A click on a token that has choices opens them; the one that is taken is reported with the token's place.
+function addMenu(page) {
+  const menu = document.createElement('div');
+  menu.className = 'menu'; menu.hidden = true; menu.setAttribute('role', 'menu');
+  page.parentNode.appendChild(menu);
+  const entry = (place, index, ...texts) => {
+    const button = document.createElement('button');
+    button.setAttribute('role', 'menuitem');
+    button.append(...texts.map((text) => Object.assign(document.createElement('span'), { textContent: text })));
+    button.onclick = () => { menu.hidden = true; page.report({ ...place, choice: index }); };
+    return button;
+  };
+  const open = (token) => {
+    const row = token.closest('.row');
+    const place = { row: [...page.children].indexOf(row), at: [...row.querySelectorAll('.live')].indexOf(token) };
+    const instead = Object.assign(document.createElement('p'), { textContent: 'or with another token here' });
+    menu.replaceChildren(entry(place, -1, 'Write on from here'), ...(token.choices.length ? [instead] : []),
+      ...token.choices.map(([text, share], index) => entry(place, index, text, share)));
+    menu.hidden = false;
+    page.hideTip();
+    const at = token.getClientRects()[0], below = at.bottom + 4;
+    menu.style.left = `${Math.max(8, Math.min(at.left, window.innerWidth - menu.offsetWidth - 8))}px`;
+    menu.style.top = `${below + menu.offsetHeight <= window.innerHeight ? below : at.top - menu.offsetHeight - 4}px`;
+    menu.firstChild.focus();
+    menu.from = token;
+  };
+  page.onclick = (event) => { if (event.target.choices) open(event.target); };
+  page.onscroll = () => { menu.hidden = true; };
+  page.onkeydown = (event) => {
+    const tokens = [...page.querySelectorAll('.live')], here = tokens.indexOf(event.target);
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step && tokens.length) tokens[Math.max(0, Math.min(tokens.length - 1, here + step))].focus();
+    else if (here >= 0 && [' ', 'Enter'].includes(event.key)) open(event.target);
+    else return;
+    event.preventDefault();
+  };
+  menu.onkeydown = (event) => {
+    const entries = [...menu.querySelectorAll('button')];
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const here = entries.findIndex((button) => button.matches(':focus'));
+    if (step) entries[(here + step + entries.length) % entries.length].focus();
+    else if (event.key === 'Escape') { menu.hidden = true; menu.from.focus(); }
+    else return;
+    event.preventDefault();
+  };
+  menu.onfocusout = (event) => { if (!menu.contains(event.relatedTarget)) menu.hidden = true; };
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
   const page = parentElement.querySelector('.page');
-  if (!page.ready) { addTip(page); page.ready = true; }
+  if (!page.ready) { addTip(page); addMenu(page); page.ready = true; }
+  page.report = (place) => setTriggerValue('choice', place);
   const atEnd = page.scrollHeight - page.scrollTop - page.clientHeight < 24;
-  page.className = data.framed ? 'page framed' : 'page';
+  page.className = `page${data.framed ? ' framed' : ''}${data.beside ? ' beside' : ''}`;
+  page.tabIndex = data.rows.some((tokens) => tokens.some((token) => token.choices)) ? 0 : -1;
   page.setAttribute('aria-label', data.label);
   page.style.height = data.height ? `${data.height}px` : 'auto';
   page.style.maxHeight = data.maxHeight ? `${data.maxHeight}px` : '';
@@ -105,6 +172,7 @@ export default function ({ data, parentElement }) {
   }
   data.rows.forEach((tokens, index) => fill(page.children[index].querySelector('.tokens'), tokens));
   page.classList.toggle('writing', data.writing);
+  for (const row of page.children) row.classList.toggle('begun', data.beside);
   if (data.writing && atEnd) page.scrollTop = page.scrollHeight;
 }
 """
@@ -122,13 +190,15 @@ def show(
     height: int | None = None,
     max_height: int | None = None,
     writing: bool = False,
+    beside: bool = False,
+    on_choice: Callable[[], None] | None = None,
 ) -> None:
     """Draw rows of tokens.
 
     Args:
         rows: tokens as `{"text", "id", "tooltip"}`, all but the text optional. A token with an id is tinted, by its id
             or, where it has a "probability", by how surprising it was; `"quiet": True` draws it pale, `"marked": True`
-            with a frame.
+            with a frame. `"choices"` are (text, share) pairs that a click on the token offers.
         key: names this place on the page, so that the browser keeps what it has drawn there.
         names: what stands before each row.
         label: what a screen reader calls the whole.
@@ -136,6 +206,9 @@ def show(
         height: in pixels; longer text scrolls. Unset: as high as the text.
         max_height: in pixels; as high as the text, and scrolls above that.
         writing: whether text is still coming: shows a cursor and keeps the end in view.
+        beside: rows become columns.
+        on_choice: called when a choice is taken; `session_state[key]["choice"]` is then `{"row", "at", "choice"}`: `at`
+            counts the tokens of the row that have choices, and choice −1 is the token's own place without another.
     """
     _component(
         key=key,
@@ -147,5 +220,11 @@ def show(
             "height": height,
             "maxHeight": max_height,
             "writing": writing,
+            "beside": beside,
         },
+        on_choice_change=on_choice or _nothing,
     )
+
+
+def _nothing() -> None:
+    """A text that is only to be looked at."""

@@ -1,32 +1,37 @@
-"""The right side of Generate: prompt, buttons, and the text as it comes."""
+"""The right side of Generate: prompt and buttons; the text and what may come next are parts of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import streamlit as st
 
-from config.errors import CheckpointError
 from runs.checkpoints import CheckpointInfo
 from runs.folder import RunFolder
-from ui import engines, form, tokens
-from ui.sampler_form import SamplerSettings, describe
-from ui.settle import settle
-from ui.words import literal, number
-from ui.writing import Piece, Progress, Writing
+from ui import form, next_token, text_view
+from ui import generation_engine as engine
+from ui.generation_engine import PromptFacts
+from ui.sampler_settings import SamplerSettings, describe
+from ui.sheet import Cut, Sheet, read_cut
+from ui.words import literal
+from ui.writing import Piece
 
 LOOK_SECONDS = 0.25
 LONGEST_PROMPT = 20_000  # characters
-HEIGHT = 416
 SHEET = "sheet"  # session key: what is on the desk; it outlives widgets and pages
+OTHER_RUN = "The text is by another run: choose that one again, or begin a new text."
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """One text, with everything that made it: what the page shows below it must not follow the widgets."""
+class Desk:
+    """What the page stands on now."""
 
-    writing: Writing
+    run: RunFolder
+    path: str  # of the checkpoint
+    step: int
+    stamp: str
+    settings: SamplerSettings
     prompt: str
-    origin: str
+    facts: PromptFacts
 
 
 def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSettings) -> None:
@@ -35,29 +40,39 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
         "Prompt", key="prompt", height=112, max_chars=LONGEST_PROMPT, persist_state="session",
         placeholder="The beginning of a text. Empty: the model starts on a new line.",
     )  # fmt: skip
-    facts = _check_prompt(checkpoint, prompt)
+    desk = _prepare(run, checkpoint, settings, prompt) if checkpoint else None
     sheet: Sheet | None = st.session_state.get(SHEET)
-    if facts and facts.problem:
-        _draw_refusal(facts)
-    _draw_buttons(run, checkpoint if facts else None, settings, prompt, bool(facts and not facts.problem), sheet)
+    if desk and desk.facts.problem:
+        _draw_refusal(desk.facts)
+    _draw_buttons(desk, sheet)
     active = bool(sheet and sheet.writing.look().active)
-    st.fragment(_draw_text, run_every=LOOK_SECONDS if active else None, key="text")(was_active=active)
+    st.fragment(text_view.draw, run_every=LOOK_SECONDS if active else None, key="text")(sheet, was_active=active)
+    if desk:
+        next_token.draw(desk.path, desk.stamp, desk.facts, desk.settings, desk.prompt, _text_here(desk, sheet))
 
 
-def _check_prompt(checkpoint: CheckpointInfo | None, prompt: str) -> engines.PromptFacts | None:
-    """Token count against the window, as the line under the prompt; None when nothing can be generated."""
-    if checkpoint is None:
-        return None
+def _text_here(desk: Desk, sheet: Sheet | None) -> tuple[Piece, ...] | None:
+    """What is written after the prompt that stands there now (of several texts the first); None while it grows."""
+    if sheet is None or sheet.run_id != desk.run.id or sheet.prompt != desk.prompt:
+        return ()
+    progress = sheet.writing.look()
+    return None if progress.active else sheet.texts(progress)[0]
+
+
+def _prepare(run: RunFolder, checkpoint: CheckpointInfo, settings: SamplerSettings, prompt: str) -> Desk | None:
+    """Count the prompt against the window, as the line under it; None when nothing can be generated."""
+    path = str(checkpoint.path)
     try:
-        facts = engines.check_prompt(str(checkpoint.path), engines.checkpoint_stamp(str(checkpoint.path)), prompt)
-    except CheckpointError as error:
+        stamp = engine.checkpoint_stamp(path)
+        facts = engine.check_prompt(path, stamp, prompt)
+    except ValueError as error:  # checkpoint, run or prompt: each has its sentence
         st.error(literal(str(error)), icon=":material/error:")
         return None
     st.caption(facts.line)
-    return facts
+    return Desk(run, path, checkpoint.step, stamp, settings, prompt, facts)
 
 
-def _draw_refusal(facts: engines.PromptFacts) -> None:
+def _draw_refusal(facts: PromptFacts) -> None:
     """What the model cannot read, and the way out."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="unknown_characters"):
         form.show_problem(facts.problem)
@@ -71,89 +86,81 @@ def _set_prompt(prompt: str) -> None:
     st.session_state["prompt"] = prompt
 
 
-def _draw_buttons(
-    run: RunFolder,
-    checkpoint: CheckpointInfo | None,
-    settings: SamplerSettings,
-    prompt: str,
-    readable: bool,
-    sheet: Sheet | None,
-) -> None:
-    """Generate, Stop, Continue and Another; `readable` says whether the model can read the prompt."""
+def _draw_buttons(desk: Desk | None, sheet: Sheet | None) -> None:
+    """Generate or Stop, Continue, Regenerate and the colours; then what was asked for is begun."""
     progress = sheet.writing.look() if sheet else None
     active = bool(progress and progress.active)
-    more = bool(progress and progress.pieces and not active and checkpoint)
+    readable = bool(desk and not desk.facts.problem)
+    written = bool(desk and sheet and progress and any(sheet.texts(progress)) and not active)
+    elsewhere = bool(written and desk and sheet and sheet.run_id != desk.run.id)
     with st.container(horizontal=True, vertical_alignment="center", key="writing_buttons"):
+        fresh = False
         if active and sheet:
             st.button("Stop", icon=":material/stop:", on_click=sheet.writing.stop, key="stop_writing", type="primary")
-            fresh = False
         else:
             fresh = st.button(
-                "Generate", icon=":material/edit_note:", key="generate", type="primary",
-                disabled=not (checkpoint and readable),
-            )  # fmt: skip
-        onward = st.button("Continue", icon=":material/more_horiz:", key="continue", disabled=not more)
-        another = st.button(
-            "Another", icon=":material/casino:", key="another", disabled=not (more and readable), on_click=_next_seed,
-            help="The same prompt with the next seed.",
+                "Generate", icon=":material/edit_note:", key="generate", type="primary", disabled=not readable
+            )
+        onward = st.button(
+            "Continue", icon=":material/more_horiz:", key="continue", disabled=not written or elsewhere,
+            help=OTHER_RUN if elsewhere else "Write on from where the text ends.",
+        )  # fmt: skip
+        again = st.button(
+            "Regenerate", icon=":material/casino:", key="regenerate", disabled=not (written and readable),
+            on_click=text_view.next_seeds, help="The same prompt with the next seed.",
         )  # fmt: skip
         st.space("stretch")
         st.toggle(
             "Colour by probability", key="by_probability", persist_state="session",
-            help="The darker a token, the less the model expected it. Rest on a token to read its probability.",
+            help="How likely the model itself found each token, before the sampler. Typical: on, to look closely.",
         )  # fmt: skip
-    if checkpoint and (fresh or another):
-        _write(run, checkpoint, replace(settings, seed=st.session_state["seed"]), prompt)
-    elif checkpoint and onward and sheet and progress:
-        _write(run, checkpoint, settings, sheet.prompt + progress.text)
+    cut = read_cut(st.session_state.pop(text_view.CUT, None))
+    if not desk:
+        return
+    if readable and (fresh or again):
+        settings = replace(desk.settings, seed=st.session_state["seed"])
+        _write(desk, settings, desk.prompt, desk.facts.tokens, ((),) * settings.samples)
+    elif sheet and progress and written and not elsewhere and (onward or cut):
+        kept: tuple[tuple[Piece, ...], ...] | None = sheet.texts(progress)
+        settings = desk.settings
+        if cut:
+            settings = replace(settings, seed=st.session_state["seed"])
+            kept = _cut_text(desk, cut, sheet.texts(progress))
+        if kept is not None:
+            _write(desk, settings, sheet.prompt, sheet.prompt_tokens, kept)
+    elif cut and elsewhere:
+        st.warning(OTHER_RUN, icon=":material/link_off:")
 
 
-def _next_seed() -> None:
-    st.session_state["seed"] = (st.session_state["seed"] + 1) % 2**31
+def _cut_text(desk: Desk, cut: Cut, texts: Sequence[Sequence[Piece]]) -> tuple[tuple[Piece, ...], ...] | None:
+    """The text up to the token that was clicked, as often as samples are wanted."""
+    parts = cut.parts(texts)
+    if parts is None:
+        return None
+    before, gone = parts
+    if cut.choice >= 0:
+        taken = engine.placed(desk.path, desk.stamp, before, gone.alternatives[cut.choice])
+        before = (*before, replace(taken, alternatives=gone.alternatives))
+    return (before,) * desk.settings.samples
 
 
-def _write(run: RunFolder, checkpoint: CheckpointInfo, settings: SamplerSettings, prompt: str) -> None:
-    path = str(checkpoint.path)
+def _write(
+    desk: Desk,
+    settings: SamplerSettings,
+    prompt: str,
+    prompt_tokens: tuple[int, ...],
+    kept: tuple[tuple[Piece, ...], ...],
+) -> None:
+    """Begin to write after the prompt and what is kept of each text."""
     try:
-        writing = engines.write(path, engines.checkpoint_stamp(path), prompt, settings)
+        begun = [engine.tokens_of(desk.path, desk.stamp, pieces) for pieces in kept]
+        writing = engine.write(desk.path, desk.stamp, prompt_tokens, begun, settings)
     except ValueError as error:  # checkpoint, settings or prompt: each has its sentence
         st.error(literal(str(error)), icon=":material/error:")
         return
-    origin = f"{run.read_label().name}, step {checkpoint.step:,} · {describe(settings)} · seed {settings.seed}"
-    st.session_state[SHEET] = Sheet(writing, prompt, origin)
+    seeds = f"seed {settings.seed}" if len(kept) == 1 else f"seeds {settings.seed} to {settings.seed + len(kept) - 1}"
+    origin = f"{desk.run.read_label().name}, step {desk.step:,} · {describe(settings)} · {seeds}"
+    st.session_state[SHEET] = Sheet(
+        writing, prompt, prompt_tokens, kept, desk.run.id, desk.facts.n_ctx, settings.seed, origin
+    )
     st.rerun()
-
-
-def _draw_text(was_active: bool) -> None:
-    settle()
-    sheet: Sheet | None = st.session_state.get(SHEET)
-    progress = sheet.writing.look() if sheet else None
-    if was_active and not (progress and progress.active):
-        st.rerun()  # once: the full run shows Generate again and ends the timer
-    if sheet is None or progress is None:
-        empty = [[{"text": "The text appears here.", "quiet": True}]]
-        tokens.show(empty, key="text_view", framed=True, height=HEIGHT, label="Text")
-        return
-    colored = st.session_state.get("by_probability", False)
-    row = [{"text": sheet.prompt, "quiet": True}] if sheet.prompt else []
-    row += [_as_token(piece) for piece in progress.pieces] if colored else [{"text": progress.text}]
-    tokens.show([row], key="text_view", framed=True, height=HEIGHT, label="Generated text", writing=progress.active)
-    if progress.state == "failed":
-        st.error(literal(progress.problem), icon=":material/error:")
-    st.caption(literal(" · ".join((*_count(progress), sheet.origin))))
-
-
-def _as_token(piece: Piece) -> dict[str, Any]:
-    return {"text": piece.text, "id": piece.token, "probability": piece.probability,
-            "tooltip": f"{piece.text!r}\n{piece.probability:.1%} likely"}  # fmt: skip
-
-
-def _count(progress: Progress) -> list[str]:
-    words = {
-        "waiting": ["waiting for another text to be finished"],
-        "stopped": ["stopped"],
-        "abandoned": ["stopped, because nobody was watching"],
-    }.get(progress.state, [])
-    if not progress.pieces:
-        return words
-    return [f"{len(progress.pieces):,} tokens", f"{number(progress.tokens_per_second, 3)} tokens/s", *words]

@@ -153,7 +153,7 @@ def test_the_same_seed_writes_the_same_and_another_does_not(run):
     app = generate(open_page(), 20)
     first = written(app)
     assert written(generate(app, 20)) == first
-    healthy(app.button(key="another").click().run())
+    healthy(app.button(key="regenerate").click().run())
     assert written(wait_until_written(app)) != first and app.number_input(key="seed").value == 2
 
 
@@ -162,7 +162,7 @@ def test_continue_goes_on_from_the_text(run):
     first = written(app)
     healthy(app.button(key="continue").click().run())
     wait_until_written(app)
-    assert desk(app)["rows"][0][0]["text"] == first and len(written(app)) == 10
+    assert written(app).startswith(first) and len(written(app)) == 20
 
 
 def test_stop_keeps_the_text(run):
