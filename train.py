@@ -2,6 +2,8 @@
 
 The page runs this same program (`train.py --run DIR`), so a run is the same wherever it was started. Progress goes to
 stderr; the last line on stdout is the run folder. Exit status: 0 done, 2 wrong usage or input, 1 anything else.
+Under torchrun several processes train one run together (docs/scaling.md): the first does what stands here, the others
+follow it.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
+from training.distributed import ALONE, STRATEGIES, Ranks, check_divisible, ranks_from
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -36,11 +39,14 @@ def main(argv: list[str] | None = None) -> int:
     machine.share_cores()
     arguments = build_parser().parse_args(argv)
     try:
+        ranks = ranks_from(parallel=getattr(arguments, "parallel", None))
+        if not ranks.is_first:
+            return follow_first(ranks)
         if hasattr(arguments, "preflight"):
             return foretell(arguments)
-        run = open_or_create(arguments)
+        run = open_or_create(arguments, ranks)
         print(f"run folder {run.path}", file=sys.stderr)
-        status = run_worker(run)
+        status = train_together(run, ranks)
         if status == EXIT_WRONG_INPUT and not hasattr(arguments, "run") and not read_status(run).step:
             delete_run(run)  # it never began, and what is wrong with it has been said
             return status
@@ -73,23 +79,44 @@ def build_parser() -> argparse.ArgumentParser:
     add_flag(place, "checkpoints", metavar="DIR", help="Folder of all runs. Default checkpoints.")
     add_flag(place, "run", metavar="DIR", help="Resume this run (folder, id or name), or take over a prepared folder.")
     add_flag(place, "name", help="What to call the run. Default a friendly name.")
+    add_flag(place, "parallel", choices=STRATEGIES, help="What each process of torchrun holds. Default ddp: all.")
     add_settings(parser, ModelConfig, without=("d_vocab",))
     add_settings(parser, DataConfig)
     add_settings(parser, TrainConfig)
     return parser
 
 
-def open_or_create(arguments: argparse.Namespace) -> RunFolder:
+def follow_first(ranks: Ranks) -> int:
+    """What a process of torchrun does that is not the first; its exit status."""
+    from training.follower import follow
+
+    return follow(ranks)
+
+
+def train_together(run: RunFolder, ranks: Ranks) -> int:
+    """Train in this process, with the others of torchrun where there are any; the exit status."""
+    if ranks.alone:
+        return run_worker(run)
+    ranks = ranks.join()
+    ranks.tell_run(str(run.path.resolve()))
+    status = run_worker(run, ranks)
+    if status == EXIT_DONE:
+        ranks.leave()
+    return status
+
+
+def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFolder:
     """The run that `--run` names, or a new one from all other flags."""
     given = vars(arguments)
     if "run" in given:
-        if others := sorted(set(given) - {"run", "checkpoints"}):
+        if others := sorted(set(given) - {"run", "checkpoints", "parallel"}):
             raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
         run = find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
         if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
             check_resumable(run)
+        check_divisible(run.read_config().training, ranks)
         return run
-    config = check_configuration(arguments)
+    config = check_configuration(arguments, ranks)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
     run = create_run(Path(given.get("checkpoints", CHECKPOINTS)), config, origin, given.get("name"))
     asked, name = clean_name(given.get("name", "")), run.read_label().name
@@ -112,13 +139,14 @@ def foretell(arguments: argparse.Namespace) -> int:
     return EXIT_WRONG_INPUT if found.verdict == "does not fit" else EXIT_DONE
 
 
-def check_configuration(arguments: argparse.Namespace) -> RunConfig:
+def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunConfig:
     """What the flags describe, if it can be trained here.
 
     Raises:
         ConfigError, TextError: it cannot.
     """
     config = follow_prepared_text(configure(arguments), vars(arguments))
+    check_divisible(config.training, ranks)
     refuse_what_cannot_work(config)
     return config
 

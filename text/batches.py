@@ -23,21 +23,31 @@ from config.errors import TextError
 Batch = tuple[Int64[Tensor, "batch pos"], Int64[Tensor, "batch pos"]]
 
 
-def get_batch(tokens: np.ndarray, step: int, *, batch_size: int, n_ctx: int, seed: int, stream: str = "train") -> Batch:
+def get_batch(
+    tokens: np.ndarray,
+    step: int,
+    *,
+    batch_size: int,
+    n_ctx: int,
+    seed: int,
+    stream: str = "train",
+    rows: np.ndarray | None = None,
+) -> Batch:
     """Inputs and targets `[batch pos]` of one optimizer step: windows at random places, drawn with replacement.
 
-    The batch is drawn whole. Gradient accumulation and several ranks cut it by rows (`inputs.split(micro_batch)`), so
-    they see the sequences that one process with one big batch sees.
+    The batch is drawn whole. Gradient accumulation and several ranks cut it by rows, so they see the sequences that one
+    process with one big batch sees.
 
     Args:
         tokens: `[token]` ids of a split, from `text.token_file.open_tokens`.
         stream: Independent draws for the same seed and step; "train" and "val" differ.
+        rows: Which rows of the batch to read; by default all.
 
     Raises:
         TextError: the split is shorter than n_ctx + 1.
     """
     starts = window_starts(len(tokens), step, batch_size=batch_size, n_ctx=n_ctx, seed=seed, stream=stream)
-    return _gather(np.asarray(tokens), starts, n_ctx)
+    return _gather(np.asarray(tokens), starts if rows is None else starts[rows], n_ctx)
 
 
 def window_starts(

@@ -23,8 +23,10 @@ from runs.checkpoints import choose, make_temporary_folder, prune, publish, swee
 from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer, load_tokenizer
+from training.distributed import ALONE, Ranks
 from training.gate import check_size, read_tensors
 from training.optimizer import ModelOptimizer
+from training.parallel import gather, sharded_like
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -32,15 +34,18 @@ if TYPE_CHECKING:
 SPARE = 2  # free space asked for, as a multiple of the checkpoint's own size
 
 
-def save_checkpoint(trainer: "Trainer") -> Path:
-    """Write the trainer's present step as a checkpoint, then prune older ones.
+def save_checkpoint(trainer: "Trainer") -> None:
+    """Write the trainer's present step as a checkpoint, then prune older ones; of several ranks the first writes.
 
     Raises:
         TrainingError: if the disk is too full or writing fails on the way; the checkpoints before it are untouched.
     """
     run, step = trainer.run, trainer.progress.step
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
-    moments = trainer.optimizer.state_tensors()
+    is_writer = trainer.ranks.is_first
+    weights = gather(trainer.model.state_dict(), keep=is_writer)
+    moments = trainer.optimizer.state_tensors(keep=is_writer)
+    if not is_writer:
+        return
     _check_free_space(run.path, sum(t.numel() * t.element_size() for t in (*weights.values(), *moments.values())))
 
     temporary = make_temporary_folder(run, step)
@@ -48,7 +53,7 @@ def save_checkpoint(trainer: "Trainer") -> Path:
         save_file(weights, temporary / "model.safetensors")
         save_file(moments, temporary / "optimizer.safetensors")
         write_json(temporary / "trainer.json", trainer.state() | {"rng": random_state(trainer.device)})
-        folder = publish(run, step, temporary, _loss_at(trainer, step))
+        publish(run, step, temporary, _loss_at(trainer, step))
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)  # what it wrote takes the room that state.json needs
         raise TrainingError(
@@ -56,7 +61,6 @@ def save_checkpoint(trainer: "Trainer") -> Path:
             "make room and resume"
         ) from error
     prune(run, keep=trainer.settings.keep_checkpoints)
-    return folder
 
 
 def load_latest(
@@ -65,35 +69,53 @@ def load_latest(
     optimizer: ModelOptimizer,
     device: torch.device,
     say: Callable[[str], None] = print,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any] | None:
     """Put the newest checkpoint that verifies into model and optimizer and restore the random state.
 
-    Returns its trainer.json, or None where the run has no checkpoint yet. Half-written folders of killed saves go;
-    `say` hears about damaged ones.
+    Returns its trainer.json, or None where the run has no checkpoint yet. The first rank looks for it, and all read it.
 
     Raises:
         CheckpointError: if there are checkpoints and all are damaged: starting over would wipe the run's history.
     """
-    sweep(run)
-    folders = sorted(run.path.glob("step_*"), key=lambda path: int(path.name[5:]), reverse=True)
-    if not folders:
+    found = find_latest(run, say) if ranks.is_first else None
+    step = ranks.broadcast_number(int(found.name[5:]) if found else -1)
+    if step < 0:
         return None
-    for folder in folders:
-        if (problem := verify(folder)) is None:
-            break
-        say(f"{folder.name} is damaged and is passed over: {problem}")
-    else:
-        raise CheckpointError(
-            f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folder.name}: {problem}): "
-            "delete its step folders to train it again from step 0"
-        )
-    model.load_state_dict(read_tensors(folder / "model.safetensors", shapes_of(model)), strict=True)
+    folder = run.step_path(step)
+    weights = read_tensors(folder / "model.safetensors", shapes_of(model))
+    if not ranks.alone:
+        places = model.state_dict()
+        weights = {name: sharded_like(value, places[name]) for name, value in weights.items()}
+    model.load_state_dict(weights, strict=True)
     # An optimizer that has not stepped yet has no state.
     moments = read_tensors(folder / "optimizer.safetensors", optimizer.state_shapes(), required=())
     optimizer.load_state_tensors(moments)
     state: dict[str, Any] = read_json(folder / "trainer.json")
     restore_random_state(state["rng"], device)
     return state
+
+
+def find_latest(run: RunFolder, say: Callable[[str], None] = print) -> Path | None:
+    """The newest checkpoint that verifies, or None where the run has none yet.
+
+    Half-written folders of killed saves go; `say` hears about damaged ones.
+
+    Raises:
+        CheckpointError: if there are checkpoints and all are damaged.
+    """
+    sweep(run)
+    folders = sorted(run.path.glob("step_*"), key=lambda path: int(path.name[5:]), reverse=True)
+    for folder in folders:
+        if (problem := verify(folder)) is None:
+            return folder
+        say(f"{folder.name} is damaged and is passed over: {problem}")
+    if not folders:
+        return None
+    raise CheckpointError(
+        f"none of the {len(folders)} checkpoints of run {run.id} can be used ({folder.name}: {problem}): "
+        "delete its step folders to train it again from step 0"
+    )
 
 
 def load_model(path: Path | str, implementation: str | None = None, device: str | torch.device = "cpu") -> nn.Module:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from text.batches import Batch, get_batch, sequential_windows
 from text.tokenizer import Tokenizer
+from training.distributed import ALONE, Ranks
 from training.loss import model_loss
 
 LossOf = Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a model, inputs and targets: nats per token
@@ -63,6 +64,7 @@ class Evaluator:
         seed: Decides which windows `score_sample` takes.
         precision: Number format of the model's matrix products, as in training.
         loss_of: How to compute the mean loss of a batch; a compiled `model_loss`, for example.
+        ranks: Several of them share the rows of every batch; all get the same score.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class Evaluator:
         seed: int,
         precision: AbstractContextManager[object],
         loss_of: LossOf = model_loss,
+        ranks: Ranks = ALONE,
     ):
         self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
-        self.precision, self.loss_of = precision, loss_of
+        self.precision, self.loss_of, self.ranks = precision, loss_of, ranks
         self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
         # What parts two documents is a token to predict, but no byte of the text.
         self.byte_lengths[list(tokenizer.special_ids.values())] = 0
@@ -90,8 +93,10 @@ class Evaluator:
         The batches are the same at every call, drawn apart from those of training: two evaluations differ only by the
         model, and how often one evaluates never changes the training.
         """
-        sizes = {"batch_size": self.batch_size, "n_ctx": self.n_ctx}
-        batches = (get_batch(self.tokens, index, **sizes, seed=self.seed, stream="val") for index in range(n_batches))
+        batches = (
+            get_batch(self.tokens, index, batch_size=self.batch_size, n_ctx=self.n_ctx, seed=self.seed, stream="val")
+            for index in range(n_batches)
+        )
         return self._score(model, batches, lambda tokens: should_stop())
 
     def score_split(
@@ -119,15 +124,18 @@ class Evaluator:
         model.eval()
         try:
             for inputs, targets in batches:
+                own_inputs, own_targets = self.ranks.share(inputs), self.ranks.share(targets)
+                sizes.append(own_targets.numel())
+                if not sizes[-1]:  # all ranks compute, or none can; this row counts for nothing here
+                    own_inputs, own_targets = inputs[:1], targets[:1]
                 with self.precision:
-                    losses.append(self.loss_of(model, inputs.to(device), targets.to(device)))
-                sizes.append(targets.numel())
+                    losses.append(self.loss_of(model, own_inputs.to(device), own_targets.to(device)))
                 tokens += targets.numel()
                 text_bytes += int(self.byte_lengths[targets].sum())
-                if give_up(tokens):
+                if self.ranks.agree(give_up(tokens)):
                     return None
         finally:
             model.train()
         # One wait for the device, then double precision where every device has it.
         nats = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
-        return Score(nats.item(), tokens, text_bytes)
+        return Score(self.ranks.sum(nats).item(), tokens, text_bytes)

@@ -19,6 +19,7 @@ from config.train_config import TrainConfig
 from training.adamw import AdamW
 from training.flat import FlatParameters, can_be_flat
 from training.fused_adamw import FusedAdamW
+from training.parallel import gather, sharded_like, whole
 
 MUON_MOMENTUM = 0.95  # of its author, over sizes and data sets; beta1 and beta2 remain those of its AdamW part
 BLOCKS = "blocks."
@@ -47,7 +48,7 @@ class ModelOptimizer:
         if self._flat is not None:
             self._flat.check_gradients()
             return torch.linalg.vector_norm(self._flat.gradient)
-        return nn.utils.get_total_norm(self._gradients())
+        return whole(nn.utils.get_total_norm(self._gradients()))
 
     @torch.no_grad()
     def scale_gradients(self, factor: float) -> None:
@@ -70,14 +71,16 @@ class ModelOptimizer:
         for part in self._parts:
             part.zero_grad(set_to_none=True)
 
-    def state_tensors(self) -> dict[str, Tensor]:
+    def state_tensors(self, keep: bool = True) -> dict[str, Tensor]:
         """Everything the optimizer remembers, on the CPU: `<parameter>/<moment>` in the parameter's shape, and
-        `<parameter>/step` where its steps are counted. Empty before the first step."""
-        found = {}
-        for name, parameter in self._parameters.items():
-            for entry, value in self._state_of(parameter).items():
-                found[f"{name}/{entry}"] = value.detach().cpu().contiguous()
-        return found
+        `<parameter>/step` where its steps are counted. Empty before the first step, and where `keep` is False: a rank
+        that only takes part in gathering."""
+        found = {
+            f"{name}/{entry}": value
+            for name, parameter in self._parameters.items()
+            for entry, value in self._state_of(parameter).items()
+        }
+        return gather(found, keep)
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor that `state_tensors` may give."""
@@ -98,8 +101,11 @@ class ModelOptimizer:
                 continue
             part = self._part_of(parameter)
             # Fused AdamW keeps its step counter beside the parameter; the others keep it on the CPU.
-            on_cpu = entry == "step" and not part.defaults.get("fused")
-            part.state[parameter][entry] = value.to("cpu" if on_cpu else parameter.device, copy=True)
+            on_cpu = not part.defaults.get("fused")
+            if entry == "step":
+                part.state[parameter][entry] = value.to("cpu" if on_cpu else parameter.device, copy=True)
+            else:
+                part.state[parameter][entry] = sharded_like(value, parameter)
 
     def _load_flat(self, flat: FlatParameters, parameter: nn.Parameter, entry: str, value: Tensor) -> None:
         states = [self._parts[0].state[group] for group in flat.groups]

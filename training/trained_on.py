@@ -1,7 +1,7 @@
 """What a run computes with, noted in its origin.json by its first attempt, and what is different when it resumes.
 
 A resumed run repeats the undisturbed one bit for bit only where sums are added in the same order: with the same torch,
-the same device, number format and threads.
+the same device, number format, threads and processes.
 """
 
 from typing import Any
@@ -16,8 +16,8 @@ from runs.machine import processor_name
 KEY = "trained_on"
 
 
-def describe_computing(device: torch.device, dtype_name: str) -> dict[str, Any]:
-    """Torch, device, number format and threads of this process."""
+def describe_computing(device: torch.device, dtype_name: str, processes: int = 1) -> dict[str, Any]:
+    """Torch, device, number format and threads of this process, and how many processes train together."""
     is_cuda = device.type == "cuda"
     return {
         "torch": torch.__version__,
@@ -25,6 +25,7 @@ def describe_computing(device: torch.device, dtype_name: str) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(device) if is_cuda else processor_name(),
         "dtype": dtype_name,
         "threads": torch.get_num_threads(),
+        "processes": processes,
     }
 
 

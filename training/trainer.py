@@ -19,10 +19,12 @@ from runs.metrics import MetricsWriter
 from text.batches import get_batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
+from training.distributed import ALONE, Ranks, SilentWriter
 from training.evaluate import Evaluator, Score
 from training.loss import LossFunction
 from training.memory import keep_freed_memory
 from training.optimizer import build_optimizer
+from training.parallel import lay_out
 from training.precision import SKIPS_ALLOWED, LossScale, allow_tensor_cores, autocast
 from training.prepare import PreparedText
 from training.samples import write_sample
@@ -57,6 +59,7 @@ class Trainer:
         model: nn.Module,
         text: PreparedText,
         say: Callable[[str], None] = print,
+        ranks: Ranks = ALONE,
     ):
         """Puts the model on its device, and takes up the newest checkpoint that verifies, if there is one.
 
@@ -64,34 +67,39 @@ class Trainer:
             ConfigError: for a device or number format that this machine does not have.
         """
         self.run, self.config, self.settings = run, config, config.training
-        self.text = text
-        self.device = choose_device(self.settings.device)
+        self.text, self.ranks = text, ranks
+        self.device = ranks.device(choose_device(self.settings.device))
         dtype = choose_dtype(self.settings.dtype, self.device)
         self.dtype_name = str(dtype).removeprefix("torch.")
         self.precision = autocast(self.device, dtype)
         self.scale = LossScale() if dtype == torch.float16 else None
         allow_tensor_cores(self.device)
         keep_freed_memory()
-        self.model = model.to(self.device).train()
+        self.model = model.train()
         micro_batch = self.settings.batch_size // self.settings.grad_accumulation
-        self.loss_of = LossFunction((micro_batch, config.model.n_ctx), compiled=self.settings.compile)
+        rows = micro_batch // ranks.size
+        self.loss_of = LossFunction((rows, config.model.n_ctx), compiled=self.settings.compile)
+        self.rows = ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation)
+        self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
         self.max_steps = steps_of(config, text)
         self.evaluator = Evaluator(
             text.val, text.tokenizer, batch_size=micro_batch, n_ctx=self.n_ctx, seed=self.settings.seed,
-            precision=self.precision, loss_of=self.loss_of,
+            precision=self.precision, loss_of=self.layout.score, ranks=ranks,
         )  # fmt: skip
         self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()
-        self.metrics, self.samples = MetricsWriter(run), MetricsWriter(run.samples_path)
+        self.metrics: MetricsWriter | SilentWriter = MetricsWriter(run) if ranks.is_first else SilentWriter()
+        self.samples = MetricsWriter(run.samples_path) if ranks.is_first else SilentWriter()
         torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
-        if resumed := load_latest(run, self.model, self.optimizer, self.device, say):
+        if resumed := load_latest(run, self.model, self.optimizer, self.device, say, ranks):
             self.progress = Progress(**resumed["progress"])
             self.scale = LossScale(**resumed["loss_scale"]) if self.scale and resumed.get("loss_scale") else self.scale
         # What an earlier attempt wrote after that checkpoint is about to happen again.
         self.metrics.truncate(resumed["metrics_bytes"] if resumed else 0)
         self.samples.truncate(resumed["samples_bytes"] if resumed else 0)
+        self.layout.connect()
 
     def update(self) -> None:
         """One optimizer step on one batch, and its line in the metrics.
@@ -100,11 +108,12 @@ class Trainer:
             TrainingError: if loss or gradient stopped being finite, before anything is changed by it.
         """
         started = time.perf_counter()
+        self.ranks.seed_dropout(self.settings.seed, self.progress.step)
         rate = learning_rate(self.progress.step, self.settings, self.max_steps)
         inputs, targets = self.batch(self.progress.step)
         loss = self.accumulate_gradients(inputs, targets)
         # The one wait for the device in a step; the clock in `_record` is honest because of it.
-        loss_nats, grad_norm = torch.stack((loss, self.optimizer.gradient_norm())).tolist()
+        loss_nats, grad_norm = self.ranks.mean(torch.stack((loss, self.optimizer.gradient_norm()))).tolist()
         grad_norm /= self.scale.scale if self.scale else 1.0
         if self._may_update(loss_nats, grad_norm, rate):
             self._clip(grad_norm)
@@ -113,27 +122,36 @@ class Trainer:
         if self.scale:
             self.scale.note(overflowed=not math.isfinite(grad_norm))
         self.optimizer.zero_grad()
-        self._record(loss_nats, grad_norm, rate, inputs.numel(), started)
+        self._record(loss_nats, grad_norm, rate, inputs.numel() * self.ranks.size, started)
 
     def accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Gradients of the mean loss over all tokens of the batch, one micro-batch after the other; that loss."""
+        """Gradients of the mean loss over all tokens of the batch, one micro-batch after the other.
+
+        Returns the mean loss over the tokens of this rank; the gradients are those of all ranks.
+        """
         total = torch.zeros((), device=self.device)
         parts = self.settings.grad_accumulation
-        for some_inputs, some_targets in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
-            with self.precision:
-                part = self.loss(some_inputs, some_targets) * (some_targets.numel() / targets.numel())
-            (part * self.scale.scale if self.scale else part).backward()
-            total += part.detach()
+        pairs = zip(inputs.chunk(parts), targets.chunk(parts), strict=True)
+        for part, (some_inputs, some_targets) in enumerate(pairs, start=1):
+            with self.layout.accumulating(is_last=part == parts):
+                with self.precision:
+                    loss = self.loss(some_inputs, some_targets) * (some_targets.numel() / targets.numel())
+                (loss * self.scale.scale if self.scale else loss).backward()
+            total += loss.detach()
         return total
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a micro-batch, in nats per token."""
-        return self.loss_of(self.model, inputs, targets)
+        return self.layout.loss(inputs, targets)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of a step, `[batch pos]` each: a function of (seed, step) alone, so resume is exact."""
+        """Inputs and targets of a step, `[batch pos]` each: a function of (seed, step) alone, so resume is exact.
+
+        Of several ranks each reads its own rows of it, so that all together see what one would see.
+        """
+        settings = self.settings
         inputs, targets = get_batch(
-            self.text.train, step, batch_size=self.settings.batch_size, n_ctx=self.n_ctx, seed=self.settings.seed
+            self.text.train, step, batch_size=settings.batch_size, n_ctx=self.n_ctx, seed=settings.seed, rows=self.rows
         )
         return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
@@ -195,9 +213,9 @@ class Trainer:
             line |= self._score_split(should_stop)
         self.metrics.write(line)
         self.metrics.flush()
-        if settings.sample_tokens:
+        if settings.sample_tokens and (model := self.layout.whole_model()) is not None:
             self.samples.write(
-                {"step": progress.step} | write_sample(self.model, self.text.tokenizer, settings, should_stop)
+                {"step": progress.step} | write_sample(model, self.text.tokenizer, settings, should_stop)
             )
             self.samples.flush()
 
@@ -224,7 +242,6 @@ class Trainer:
             "progress": asdict(self.progress),
             "metrics_bytes": self.metrics.offset(),
             "samples_bytes": self.samples.offset(),
-            "max_steps": self.max_steps,
             "loss_scale": asdict(self.scale) if self.scale else None,
         }
 

@@ -19,6 +19,7 @@ from runs import control, machine
 from runs.folder import RunFolder
 from runs.lock import RunLock, Slot, wait_for_slot
 from runs.state import StateWriter, read_status
+from training.distributed import ALONE, Ranks
 from training.figure import write_figure
 from training.report import Reporter
 
@@ -47,8 +48,8 @@ class PauseRequestedError(Exception):
 class Worker:
     """One attempt at one run."""
 
-    def __init__(self, run: RunFolder, reporter: Reporter):
-        self.run, self.reporter = run, reporter
+    def __init__(self, run: RunFolder, reporter: Reporter, ranks: Ranks = ALONE):
+        self.run, self.reporter, self.ranks = run, reporter, ranks
         self.state = StateWriter(run)
         self.signals = 0
         self._last_signal_time = -SAME_SIGNAL_SECONDS
@@ -77,7 +78,7 @@ class Worker:
             return self._fail(str(error), EXIT_WRONG_INPUT)
         except Exception as error:
             traceback.print_exc()
-            return self._fail(f"{type(error).__name__}: {error}", EXIT_FAILED)
+            return self._fail(self.ranks.explain(error), EXIT_FAILED)
         finally:
             self._free_slot()
 
@@ -106,14 +107,17 @@ class Worker:
         text = prepare_text(self.run, config, self._beat)
         model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
         self._beat()
-        self.trainer = trainer = Trainer(self.run, config, model, text, self.reporter.say)
+        self.ranks.order("train")
+        self.trainer = trainer = Trainer(self.run, config, model, text, self.reporter.say, self.ranks)
         if config.training.baselines:
             self.baselines = BaselineLadder(self.run, self.reporter.say)
         step = trainer.progress.step
         self.state.set("running", step=step, max_steps=trainer.max_steps)
-        if changed := note_or_compare(self.run, describe_computing(trainer.device, trainer.dtype_name)):
+        computing = describe_computing(trainer.device, trainer.dtype_name, self.ranks.size)
+        if changed := note_or_compare(self.run, computing):
             self.reporter.say(changed)
-        self.reporter.say(f"training on {trainer.device.type} in {trainer.dtype_name}, from step {step:,}")
+        where = self.ranks.describe(trainer.device.type)
+        self.reporter.say(f"training on {where} in {trainer.dtype_name}, from step {step:,}")
         self.reporter.start_bar(step, trainer.max_steps)
         try:
             train(trainer, self._attend, self._should_stop)
@@ -144,7 +148,7 @@ class Worker:
         self.state.set("stopping", step=step)
         if trainer.progress.saved_step != step:
             self._evaluate_quickly(trainer)
-            trainer.save()
+            self._save(trainer)
         self._note(trainer)
         self._draw()
         self.state.set("stopped", f"Stopped at step {step:,} and saved.", step=step)
@@ -154,6 +158,7 @@ class Worker:
         """A loss for the checkpoint of a stop, unless it takes long, or a second signal says that there is no time."""
         deadline = time.monotonic() + STOP_EVALUATION_SECONDS
         if 0 < trainer.progress.step < trainer.max_steps and trainer.progress.evaluated_step != trainer.progress.step:
+            self.ranks.order("evaluate")
             trainer.evaluate(lambda: self.signals > 1 or time.monotonic() > deadline)
 
     def _attend(self) -> bool:
@@ -167,15 +172,21 @@ class Worker:
             self.baselines.poll()
         messages = control.requested(self.run)
         if "save" in messages:
-            trainer.save()
+            self._save(trainer)
             control.clear(self.run, "save")
         if "pause" in messages and not self._should_stop():
             self._pause(trainer)
-        return not self._should_stop()
+        goes_on = not self._should_stop()
+        self.ranks.order("go" if goes_on else "stop")
+        return goes_on
+
+    def _save(self, trainer: Trainer) -> None:
+        self.ranks.order("save")
+        trainer.save()
 
     def _pause(self, trainer: Trainer) -> None:
         """Save and let another run train; returns when this one may go on, or shall stop."""
-        trainer.save()
+        self._save(trainer)
         self._note(trainer)
         self._free_slot()
         while True:
@@ -247,8 +258,11 @@ class Worker:
             signal.signal(number, signal.SIG_DFL)
 
 
-def run_worker(run: RunFolder) -> int:
+def run_worker(run: RunFolder, ranks: Ranks = ALONE) -> int:
     """Train the run in this process until it ends; the exit status of the command line.
+
+    Args:
+        ranks: this process, the first, among those that train with it and wait for its orders.
 
     Raises:
         RunError: another process is training it, or it does not exist.
@@ -257,13 +271,17 @@ def run_worker(run: RunFolder) -> int:
     with RunLock(run), Reporter(run) as reporter:
         if read_status(run).state == "finished":
             reporter.say(f"run {run.id} is finished already")
+            ranks.order("end")
             return EXIT_DONE
-        worker = Worker(run, reporter)
+        worker = Worker(run, reporter, ranks)
         # A signal that the parent had ignored (nohup does that with SIGHUP) stays ignored.
         heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, worker.handle_signal) for number in heard}
         try:
-            return worker.work()
+            status = worker.work()
+            if status == EXIT_DONE:  # where it failed the others see that this process is gone
+                ranks.order("end")
+            return status
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
