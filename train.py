@@ -28,7 +28,7 @@ from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
-from training.distributed import ALONE, STRATEGIES, Ranks, check_divisible, ranks_from
+from training.distributed import ALONE, STRATEGIES, Ranks, check_divisible, memory_here, ranks_from
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -113,7 +113,7 @@ def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFo
             raise RunError(f"--run takes everything from the run's config.json: leave out --{', --'.join(others)}")
         run = find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
         if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
-            check_resumable(run)
+            check_resumable(run, ranks)
         check_divisible(run.read_config().training, ranks)
         return run
     config = check_configuration(arguments, ranks)
@@ -147,7 +147,7 @@ def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> 
     """
     config = follow_prepared_text(configure(arguments), vars(arguments))
     check_divisible(config.training, ranks)
-    refuse_what_cannot_work(config)
+    refuse_what_cannot_work(config, ranks)
     return config
 
 
@@ -243,7 +243,7 @@ def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     return config if prepared is None else replace(config, data=follow_prepared(prepared, config.data, given))
 
 
-def refuse_what_cannot_work(config: RunConfig) -> None:
+def refuse_what_cannot_work(config: RunConfig, ranks: Ranks = ALONE) -> None:
     """Answer at once, before a run folder exists: a text of no use, a model that does not fit, no such device.
 
     Raises:
@@ -256,8 +256,8 @@ def refuse_what_cannot_work(config: RunConfig) -> None:
     model = config.with_vocabulary(config.data.expected_vocabulary)
     if config.training.device != "cpu" and machine.has_gpu():
         return  # its own memory counts, which only torch can tell
-    micro_batch = config.training.batch_size // config.training.grad_accumulation
-    needed = training_memory(model, micro_batch, config.implementation).total
+    rows = config.training.batch_size // config.training.grad_accumulation // ranks.size
+    needed = memory_here(training_memory(model, rows, config.implementation), ranks)
     if problem := memory_problem(needed, machine.available_memory_bytes()):
         raise ConfigError([problem])
 
@@ -274,7 +274,7 @@ def check_device(config: RunConfig) -> None:
         choose_device(config.training.device)
 
 
-def check_resumable(run: RunFolder) -> None:
+def check_resumable(run: RunFolder, ranks: Ranks = ALONE) -> None:
     """Answer at once, before the run's state says that it failed.
 
     Raises:
@@ -284,7 +284,7 @@ def check_resumable(run: RunFolder) -> None:
     if read_status(run).state != "finished":
         check_device(config)
         if not run.data_path.exists():  # its worker ended before it had read the text
-            refuse_what_cannot_work(config)
+            refuse_what_cannot_work(config, ranks)
 
 
 def show_sample(run: RunFolder) -> None:

@@ -23,6 +23,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from config.errors import ConfigError, Problem
+from config.sizes import TrainingMemory
 from config.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class Ranks:
         if self.store.check([FAILURE_KEY]):
             return self.store.get(FAILURE_KEY).decode()
         if "Connection" in str(error):  # gloo's words for a peer whose end of the line is closed
-            return f"one of the {self.size} processes ended without a word (killed, out of memory): {error}"
+            return f"one of the {self.size} processes ended without a word (killed, or out of memory)"
         return own
 
 
@@ -254,6 +255,16 @@ def check_divisible(training: TrainConfig, ranks: Ranks) -> None:
             f"take a batch_size of {fitting:,}, or other numbers of processes or of parts (grad_accumulation)"
         )
         raise ConfigError([Problem("batch_size", message)])
+
+
+def memory_here(one: TrainingMemory, ranks: Ranks) -> int:
+    """Bytes that the processes of this machine take together; `one` is a process that holds the whole model.
+
+    DDP keeps a second copy of the gradients, in the buckets that it sends; FSDP shares weights, gradients and moments.
+    """
+    held = one.weights + one.gradients + one.optimizer
+    held = held // ranks.size if ranks.parallel == "fsdp" else held + (0 if ranks.alone else one.gradients)
+    return ranks.local_size * (held + one.activations + one.runtime)
 
 
 class SilentWriter:

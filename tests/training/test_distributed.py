@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from config.errors import ConfigError
+from config.sizes import TrainingMemory
 from config.train_config import TrainConfig
 from runs import control
 from runs.folder import RunFolder
 from runs.state import read_status
-from training.distributed import ALONE, Ranks, check_divisible, ranks_from
+from training.distributed import ALONE, Ranks, check_divisible, memory_here, ranks_from
 from training.gate import read_tensors
 from training.worker import run_worker
 
@@ -119,6 +121,24 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can():
         check_divisible(TrainConfig(batch_size=12, grad_accumulation=4), Ranks(0, 2))
 
 
+def test_each_rank_draws_dropout_of_its_own_and_the_first_as_one_process():
+    torch.manual_seed(1)
+    ALONE.seed_dropout(1337, 0)
+    assert torch.initial_seed() == 1
+    seeds = set()
+    for rank, step in [(1, 0), (2, 0), (1, 1)]:
+        Ranks(rank, 3).seed_dropout(1337, step)
+        seeds.add(torch.initial_seed())
+    assert len(seeds) == 3 and 1 not in seeds
+
+
+def test_memory_counts_what_each_process_of_this_machine_holds():
+    one = TrainingMemory(weights=100, gradients=100, optimizer=200, activations=7, runtime=1)
+    assert memory_here(one, ALONE) == one.total == 408
+    assert memory_here(one, Ranks(0, 4, 0, 2, "ddp")) == 2 * (408 + 100)  # and what DDP sends
+    assert memory_here(one, Ranks(0, 4, 0, 2, "fsdp")) == 2 * (100 + 8)
+
+
 # --- two processes ------------------------------------------------------------------------------------------------
 
 PLANTED = """
@@ -137,6 +157,15 @@ def planted(self):
     if self.progress.step == {step} and RANK == {rank}:
         {deed}
 
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+def watch(event, given):
+    writes = event in ("os.mkdir", "os.rename", "os.remove") or (event == "open" and given[2] & WRITING)
+    if writes and str(RUN.path.parent) in str(given[0]):
+        print(f"rank {{RANK}} writes {{given[0]}}", file=sys.stderr)
+
+if RANK:
+    sys.addaudithook(watch)
 Trainer.update = planted
 sys.exit(train.main())
 """
@@ -188,6 +217,7 @@ def test_the_curve_is_that_of_one_process_also_across_a_resume(make_run, program
         said = train_together(run, "--parallel", parallel, script=program(STOP))
         assert f"training on 2 x cpu ({parallel}) in float32, from step 0" in said
         assert said.count("stopped at step 4 and saved") == 1 and "Warning" not in said
+        assert "rank 1 writes" not in said
         train_alone(run)
     else:
         stop_alone(run, program(STOP))
