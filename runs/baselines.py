@@ -9,8 +9,6 @@ from config.errors import RunError
 from runs.files import read_json
 from runs.folder import RunFolder
 
-# The lines of a plot: all nine would hide the curves.
-SHOWN = ("uniform_nats", "ngram_2_nats", "ngram_4_nats", "gzip_nats")
 TITLES = {"ngram_1": "unigram", "ngram_2": "bigram", "ngram_3": "trigram"}
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runs.baselines import SHOWN, baseline_title, overtaken_sentence, read_baselines
+from runs.baselines import baseline_title, overtaken_sentence, read_baselines
 from runs.files import write_json
 from runs.folder import RunFolder
 from runs.metrics import MetricsReader
@@ -85,7 +85,7 @@ class BaselineLadder:
         except OSError as error:
             self.say(f"baselines.json could not be written: {error}")
         self.losses = read_baselines(self.run)
-        levels = "  ".join(f"{baseline_title(name)} {self.losses[name]:.4f}" for name in SHOWN if name in self.losses)
+        levels = "  ".join(f"{baseline_title(name)} {nats:.4f}" for name, nats in self.losses.items())
         sampled = ", from samples of this large text" if found.get("sampled") else ""
         self.say(f"baselines in nats per token: {levels}{sampled}")
         return True

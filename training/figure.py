@@ -1,11 +1,16 @@
 """loss.html: the loss curves of a run as one file to keep or send."""
 
-from runs.baselines import SHOWN, baseline_title, read_baselines
+import math
+from typing import Any
+
+from runs.baseline_lines import add_lines
+from runs.baselines import read_baselines
 from runs.files import write_atomically
 from runs.folder import RunFolder
 from runs.metrics import MetricsReader
 
-ACCENT, FAINT = "#c2410c", "#9ca3af"
+ACCENT, FAINT, QUIET = "#c2410c", "#9ca3af", "#6b7280"
+HEIGHT, TOP, BOTTOM = 600, 72, 64  # pixels
 
 
 def write_figure(run: RunFolder) -> None:
@@ -31,18 +36,20 @@ def write_figure(run: RunFolder) -> None:
             ),
         ]
     )
-    for name, nats in read_baselines(run).items():
-        if name in SHOWN:
-            figure.add_hline(
-                y=nats, line={"color": FAINT, "width": 1, "dash": "dot"}, annotation_text=baseline_title(name)
-            )
     label = run.read_label().name.replace("<", "&lt;")
+    legend = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}  # at the right stand the baselines
+    layout: dict[str, Any] = {"margin": {"l": 72, "r": 24, "t": TOP, "b": BOTTOM}, "legend": legend}
+    drawn = [*losses, *(line["val_loss_nats"] for line in evaluations)]
+    finite = [loss for loss in drawn if math.isfinite(loss)]
+    add_lines(layout, read_baselines(run), finite, height=HEIGHT - TOP - BOTTOM, color=QUIET)
     figure.update_layout(
+        layout,
         title=f"Loss of {label}",
         xaxis_title="step",
         yaxis_title="loss (nats per token)",
         template="plotly_white",
         hovermode="x unified",
+        height=HEIGHT,
     )
     script = run.path.parent / "plotly.min.js"
     if not script.exists():

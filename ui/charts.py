@@ -5,13 +5,12 @@ dictionaries 1. Colours of text, grid and background are left to `ui/plot.py`, s
 only the lines have colours of their own, chosen to be told apart by colour-blind eyes on both backgrounds.
 """
 
-import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runs.baselines import baseline_title
+from runs.baseline_lines import add_lines, level
 from ui.curves import Curves, Points
 from ui.words import number
 
@@ -74,10 +73,10 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         "yanchor": "bottom",
         "font": {"size": 13},
     }
-    layout["shapes"] = [_level(nats, QUIET, 1) for nats in (baselines or {}).values()]
-    layout["annotations"] = [
-        _level_name(nats, baseline_title(key), view.log) for key, nats in (baselines or {}).items()
-    ]
+    layout["annotations"] = []
+    losses = [*curves.train[1], *curves.validation[1]]
+    inner = HEIGHT - layout["margin"]["t"] - layout["margin"]["b"]
+    add_lines(layout, baselines or {}, losses, height=inner, color=QUIET, log=view.log)
     if view.log:
         layout["yaxis"] |= {"type": "log", "nticks": 8}
     if not curves.train[0] and not curves.validation[0]:
@@ -99,7 +98,7 @@ def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
     figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view, [_line(curves.grad_norm, QUIET, 1, "gradient norm")])
     figure["layout"]["yaxis"] |= _SMALL_Y
     if clip and curves.grad_norm[0]:
-        figure["layout"]["shapes"] = [_level(clip, color, 1.5)]
+        figure["layout"]["shapes"] = [level(clip, color, 1.5, opacity=1)]
     return figure
 
 
@@ -153,15 +152,3 @@ def _line(points: Points, color: str, width: float, name: str, **more: Any) -> d
     x, y = points
     line = {"type": "scatter", "mode": "lines", "x": x, "y": y, "name": name, "line": {"color": color, "width": width}}
     return line | ({} if "hoverinfo" in more else {"hovertemplate": "%{y:.4g}"}) | more
-
-
-def _level(y: float, color: str, width: float) -> dict[str, Any]:
-    """A dotted line over the whole width."""
-    line = {"color": color, "width": width, "dash": "dot"}
-    return {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "yref": "y", "y0": y, "y1": y, "line": line}
-
-
-def _level_name(y: float, text: str, log: bool) -> dict[str, Any]:
-    """The name of a level, above its right end; plotly wants the logarithm here, but not in the line."""
-    place = {"x": 1, "xref": "paper", "xanchor": "right", "y": math.log10(y) if log else y, "yanchor": "bottom"}
-    return place | {"text": text, "showarrow": False, "font": {"size": 11, "color": QUIET}}

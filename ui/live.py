@@ -9,7 +9,7 @@ import streamlit as st
 
 from config.errors import RunError
 from config.run_config import RunConfig
-from runs.baselines import SHOWN, overtaken_sentence, read_baselines
+from runs.baselines import overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
 from ui import charts, plot, run_details, run_header, samples
@@ -44,8 +44,8 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     run_header.draw_numbers(reader)
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
-            st.markdown("**Loss** in nats per token")
+        with st.container(horizontal=True, vertical_alignment="center", border=False):
+            st.markdown("**Loss** in nats per token", width="content")
             st.caption(overtaken_sentence(baselines, reader.metrics.evaluations), width="content")
             st.space("stretch")
             view = _choose_view()
@@ -66,7 +66,7 @@ def draw_charts(
     """The loss, large, and under it what explains it."""
     curves = reader.curves(view.x, view.smoothing)
     color = charts.run_color(run.id, view.theme)
-    figure = charts.loss_figure(curves, color, view, {k: v for k, v in baselines.items() if k in SHOWN})
+    figure = charts.loss_figure(curves, color, view, baselines)
     plot.show(figure, key="loss", alt=charts.describe_loss(curves))
     clip = config.training.grad_clip if config else 0.0
     small = (

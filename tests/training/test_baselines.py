@@ -43,7 +43,9 @@ def test_a_run_ends_with_its_baselines_and_the_next_one_finds_them(make_run, mon
     assert "baselines in nats per token: uniform " in log
     step = next(row["step"] for row in evaluations_of(run) if row["val_loss_nats"] < found["ngram_1_nats"])
     assert f"has overtaken a unigram at step {step}" in log
-    assert run.figure_path.read_text().count('"text":"bigram"') == 1
+    figure = run.figure_path.read_text()
+    for name in ("uniform", "unigram", "bigram", "trigram", "4-gram", "5-gram", "6-gram", "gzip", "xz"):
+        assert figure.count(f'{name}"') == 1, f"{name} is not on the plot"
 
     def no_process(*arguments, **settings):
         raise AssertionError("computed a second time")
