@@ -12,6 +12,7 @@ from config.errors import ConfigError
 from runs import machine
 from runs.folder import RunFolder
 from training.distributed import LeaderGoneError, Order, Ranks
+from training.signals import STOP_SIGNALS
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 
@@ -69,7 +70,7 @@ def follow(ranks: Ranks) -> int:
     """
     machine.prefer_to_die_first()
     ranks = ranks.join()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     status = Follower(RunFolder(Path(ranks.hear_run())), ranks).work()
     if status == EXIT_DONE:

@@ -6,6 +6,7 @@ arXiv:1608.03983, eq. 5 with one cycle.
 
 import math
 
+from config.run_config import RunConfig
 from config.train_config import TrainConfig
 
 
@@ -19,3 +20,11 @@ def learning_rate(step: int, config: TrainConfig, max_steps: int) -> float:
     progress = (step - warmup) / max(1, max_steps - warmup)  # 0 to 1
     remaining = 1 - progress if config.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
     return config.final_lr + (config.lr - config.final_lr) * remaining
+
+
+def steps_of(config: RunConfig, train_tokens: int) -> int:
+    """Optimizer steps of the run: max_steps, or what the asked epochs amount to."""
+    if config.training.epochs is None:
+        return config.training.max_steps
+    tokens_per_step = config.training.batch_size * config.model.n_ctx
+    return max(1, math.ceil(config.training.epochs * train_tokens / tokens_per_step))

@@ -6,7 +6,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -27,26 +27,12 @@ from training.optimizer import build_optimizer
 from training.parallel import lay_out
 from training.precision import SKIPS_ALLOWED, LossScale, allow_tensor_cores, autocast
 from training.prepare import PreparedText
+from training.progress import Progress
 from training.samples import write_sample
-from training.schedule import learning_rate
+from training.schedule import learning_rate, steps_of
 
 # Scoring the whole validation split after the last step may take this long, or this share of the training.
 SPLIT_SECONDS, SPLIT_SHARE = 20.0, 0.05
-
-
-@dataclass
-class Progress:
-    """How far a run has come: the part of its state that is plain numbers, saved in every checkpoint."""
-
-    step: int = 0  # finished optimizer steps
-    tokens_seen: int = 0
-    elapsed_seconds: float = 0.0  # training alone: evaluation, sampling and saving excluded
-    evaluated_step: int = -1
-    saved_step: int = -1
-    val_loss_nats: float | None = None  # at evaluated_step
-    val_bits_per_byte: float | None = None  # the same loss
-    best_val_loss_nats: float | None = None
-    best_step: int = -1  # the step it belongs to
 
 
 class Trainer:
@@ -83,7 +69,7 @@ class Trainer:
         self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
-        self.max_steps = steps_of(config, text)
+        self.max_steps = steps_of(config, len(text.train))
         self.evaluator = Evaluator(
             text.val, text.tokenizer, batch_size=micro_batch, n_ctx=self.n_ctx, seed=self.settings.seed,
             precision=self.precision, loss_of=self.layout.score, ranks=ranks,
@@ -177,11 +163,8 @@ class Trainer:
             self.optimizer.scale_gradients(factor)
 
     def _record(self, loss_nats: float, grad_norm: float, rate: float, tokens: int, started: float) -> None:
-        progress = self.progress
-        progress.step += 1
-        progress.tokens_seen += tokens
-        seconds = time.perf_counter() - started
-        progress.elapsed_seconds += seconds
+        progress, seconds = self.progress, time.perf_counter() - started
+        progress.note_step(tokens, seconds)
         line = {
             "step": progress.step,
             "tokens_seen": progress.tokens_seen,
@@ -204,10 +187,7 @@ class Trainer:
                 f"the validation loss became {score.loss_nats} at step {progress.step}: start a new run with a smaller "
                 f"rate, for example --lr {settings.lr / 2:.3g}"
             )
-        progress.evaluated_step = progress.step
-        progress.val_loss_nats, progress.val_bits_per_byte = score.loss_nats, score.bits_per_byte
-        if progress.best_val_loss_nats is None or score.loss_nats < progress.best_val_loss_nats:
-            progress.best_val_loss_nats, progress.best_step = score.loss_nats, progress.step
+        progress.note_score(score)
         line = {"step": progress.step, "val_loss_nats": score.loss_nats, "val_bits_per_byte": score.bits_per_byte}
         if self.finished:
             line |= self._score_split(should_stop)
@@ -245,16 +225,6 @@ class Trainer:
             "loss_scale": asdict(self.scale) if self.scale else None,
         }
 
-    def summary(self) -> str:
-        """One line about the last evaluation."""
-        progress = self.progress
-        speed = progress.tokens_seen / progress.elapsed_seconds if progress.elapsed_seconds else 0.0
-        bits = f", {progress.val_bits_per_byte:.4f} bits per byte" if progress.val_bits_per_byte is not None else ""
-        return (
-            f"step {progress.evaluated_step:,} of {self.max_steps:,}  validation {progress.val_loss_nats:.4f} nats"
-            f"{bits}  best {progress.best_val_loss_nats:.4f}  {speed:,.0f} tokens/s"
-        )
-
     def split_summary(self) -> str:
         """One line about the whole validation split, after the last step."""
         if self.split_score is None:
@@ -262,32 +232,9 @@ class Trainer:
         return f"whole validation split: {self.split_score}"
 
     @property
-    def evaluation_due(self) -> bool:
-        """At step 0, at every interval, and after the last step."""
-        step = self.progress.step
-        return self.progress.evaluated_step != step and (step % self.settings.eval_interval == 0 or self.finished)
-
-    @property
-    def checkpoint_due(self) -> bool:
-        """At every interval, at a new best, and after the last step."""
-        progress = self.progress
-        wanted = (
-            progress.step % self.settings.save_interval == 0 or progress.best_step == progress.step or self.finished
-        )
-        return wanted and progress.step not in (0, progress.saved_step)
-
-    @property
     def finished(self) -> bool:
         """Whether the last step is done."""
         return self.progress.step >= self.max_steps
-
-
-def steps_of(config: RunConfig, text: PreparedText) -> int:
-    """Optimizer steps of the run: max_steps, or what the asked epochs amount to."""
-    if config.training.epochs is None:
-        return config.training.max_steps
-    tokens_per_step = config.training.batch_size * config.model.n_ctx
-    return max(1, math.ceil(config.training.epochs * len(text.train) / tokens_per_step))
 
 
 def train(trainer: Trainer, attend: Callable[[], bool], should_stop: Callable[[], bool]) -> None:
@@ -297,9 +244,9 @@ def train(trainer: Trainer, attend: Callable[[], bool], should_stop: Callable[[]
     returns False to stop. `should_stop` is the cheap question that long evaluations ask in between.
     """
     while True:
-        if trainer.evaluation_due:
+        if trainer.progress.evaluation_due(trainer.settings, trainer.max_steps):
             trainer.evaluate(should_stop)
-        if trainer.checkpoint_due:
+        if trainer.progress.checkpoint_due(trainer.settings, trainer.max_steps):
             trainer.save()
         if not attend() or trainer.finished:
             return

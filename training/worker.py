@@ -8,10 +8,8 @@ torch is imported late, in `_train`: it takes two seconds, and by then the worke
 
 from __future__ import annotations
 
-import signal
 import time
 import traceback
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
@@ -22,6 +20,7 @@ from runs.state import StateWriter, read_status
 from training.distributed import ALONE, Ranks
 from training.figure import write_figure
 from training.report import Reporter
+from training.signals import StopSignals
 
 if TYPE_CHECKING:
     from training.baselines import BaselineLadder
@@ -29,12 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT = 0, 1, 2
 PAUSE_POLL_SECONDS = 0.2
-# `timeout` and wrappers of Python pass a signal on that the terminal has sent to the whole group already.
-SAME_SIGNAL_SECONDS = 0.3
 # Who stops a run waits for it, and what ends a service kills it after about 10 s: the checkpoint needs time too.
 STOP_EVALUATION_SECONDS = 3.0
-# Ctrl-C, a polite kill, a terminal that is closed.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequestedError(Exception):
@@ -51,8 +46,7 @@ class Worker:
     def __init__(self, run: RunFolder, reporter: Reporter, ranks: Ranks = ALONE):
         self.run, self.reporter, self.ranks = run, reporter, ranks
         self.state = StateWriter(run)
-        self.signals = 0
-        self._last_signal_time = -SAME_SIGNAL_SECONDS
+        self.signals = StopSignals()
         self.slot: Slot | None = None
         self.trainer: Trainer | None = None
         self.baselines: BaselineLadder | None = None
@@ -159,7 +153,7 @@ class Worker:
         deadline = time.monotonic() + STOP_EVALUATION_SECONDS
         if 0 < trainer.progress.step < trainer.max_steps and trainer.progress.evaluated_step != trainer.progress.step:
             self.ranks.order("evaluate")
-            trainer.evaluate(lambda: self.signals > 1 or time.monotonic() > deadline)
+            trainer.evaluate(lambda: self.signals.count > 1 or time.monotonic() > deadline)
 
     def _attend(self) -> bool:
         """Between two steps: say where we are, read messages; False to stop."""
@@ -209,7 +203,7 @@ class Worker:
         if progress.evaluated_step > self._spoken_evaluation:
             self._spoken_evaluation = progress.evaluated_step
             self.state.update(best_val_loss_nats=progress.best_val_loss_nats)
-            self.reporter.say(trainer.summary())
+            self.reporter.say(trainer.progress.summary(trainer.max_steps))
         # One step later: the process that computes baselines would compete with the first step of a run.
         is_news = progress.evaluated_step > self._compared_evaluation
         if self.baselines and is_news and (progress.step > progress.evaluated_step or trainer.finished):
@@ -222,7 +216,7 @@ class Worker:
 
     def _should_stop(self) -> bool:
         self.state.beat()
-        return self.signals > 0 or "stop" in control.requested(self.run)
+        return self.signals.count > 0 or "stop" in control.requested(self.run)
 
     def _beat(self) -> None:
         if self._should_stop():
@@ -245,18 +239,6 @@ class Worker:
             self.reporter.say(f"state.json could not be written: {error}")
         return status
 
-    def handle_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first signal asks for a stop with an evaluation and a checkpoint, the second for one without evaluation.
-
-        The third ends the process at once.
-        """
-        before, self._last_signal_time = self._last_signal_time, time.monotonic()
-        if self._last_signal_time - before < SAME_SIGNAL_SECONDS:
-            return
-        self.signals += 1
-        if self.signals > 1:
-            signal.signal(number, signal.SIG_DFL)
-
 
 def run_worker(run: RunFolder, ranks: Ranks = ALONE) -> int:
     """Train the run in this process until it ends; the exit status of the command line.
@@ -274,14 +256,8 @@ def run_worker(run: RunFolder, ranks: Ranks = ALONE) -> int:
             ranks.order("end")
             return EXIT_DONE
         worker = Worker(run, reporter, ranks)
-        # A signal that the parent had ignored (nohup does that with SIGHUP) stays ignored.
-        heard = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, worker.handle_signal) for number in heard}
-        try:
+        with worker.signals.heard():
             status = worker.work()
             if status == EXIT_DONE:  # where it failed the others see that this process is gone
                 ranks.order("end")
-            return status
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return status

@@ -10,6 +10,7 @@ from runs import control
 from runs.folder import RunFolder
 from runs.state import read_status
 from runs.verification import read_val_loss
+from training import signals as signals_module
 from training import trainer as trainer_module
 from training import worker as worker_module
 from training.trained_on import KEY, describe_computing, note_or_compare
@@ -60,7 +61,7 @@ def test_a_signal_that_comes_twice_at_once_is_one(make_run, stop_at_3):
 
 
 def test_a_second_signal_saves_without_an_evaluation(make_run, stop_at_3, monkeypatch):
-    monkeypatch.setattr(worker_module, "SAME_SIGNAL_SECONDS", 0.0)
+    monkeypatch.setattr(signals_module, "SAME_SIGNAL_SECONDS", 0.0)
     run = make_run()
     stop_at_3(run, signals=2)
     assert run_worker(run) == 0
