@@ -8,38 +8,38 @@ The one thing without bytes is half of a surrogate pair: encoding it is an error
 to leave it out (`unknown="skip"`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from text.tokenizer import Tokenizer
+from text.tokenizer import Tokenizer, special_tokens_in
 
 
 @final
 class ByteTokenizer(Tokenizer):
-    """Token b is the byte b."""
+    """Token b is the byte b; special tokens, such as `<|endoftext|>`, come after the 256."""
 
     type: ClassVar[str] = "byte"
 
-    def __init__(self) -> None:
-        super().__init__([bytes([byte]) for byte in range(256)])
+    def __init__(self, special_tokens: Sequence[str] = ()) -> None:
+        super().__init__([bytes([byte]) for byte in range(256)], special_tokens)
 
     @classmethod
-    def train(cls, text: str = "", vocab_size: int = 256) -> Self:
+    def train(cls, text: str = "", vocab_size: int = 256, special_tokens: Sequence[str] = ()) -> Self:
         """The 256 bytes; nothing is learned from `text`, and `vocab_size` is not used."""
-        return cls()
+        return cls(special_tokens)
 
     def encode_known(self, text: str) -> np.ndarray:
         """The bytes of `text`."""
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(self.dtype)
 
     def settings(self) -> dict[str, Any]:
-        """Nothing: all byte tokenizers are equal."""
+        """Nothing: byte tokenizers differ in their special tokens alone."""
         return {}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        """The byte tokenizer."""
-        return cls()
+        """The byte tokenizer with the same special tokens."""
+        return cls(special_tokens_in(settings))

@@ -24,7 +24,8 @@ from itertools import islice, pairwise
 from typing import ClassVar, NamedTuple, Self, final
 
 from config.errors import TextError
-from text.merge_tokenizer import MergeTokenizer, check_special_tokens
+from text.merge_tokenizer import MergeTokenizer
+from text.pieces import check_special_tokens
 from text.word_counts import count_words
 from text.words import check_pattern
 

@@ -7,7 +7,7 @@ A character that the training text does not have has no token. Encoding it is an
 asks to leave it out (`unknown="skip"`): there is no `<unk>` token, because a model would have to learn it from nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ import numpy as np
 
 from config.errors import TextError
 from text.pieces import check_surrogates
-from text.tokenizer import Tokenizer
+from text.tokenizer import Tokenizer, special_tokens_in
 
 CODE_POINTS = 0x110000
 SLICE_CHARACTERS = 50_000
@@ -27,24 +27,25 @@ class CharacterTokenizer(Tokenizer):
 
     Args:
         characters: Every character once, in order of code point.
+        special_tokens: Such as `<|endoftext|>`; they come last.
     """
 
     type: ClassVar[str] = "character"
 
-    def __init__(self, characters: str):
+    def __init__(self, characters: str, special_tokens: Sequence[str] = ()):
         if not characters:
             raise TextError("a character tokenizer needs a text with at least one character")
         check_surrogates(characters, "the character list")
-        super().__init__([character.encode() for character in characters])
+        super().__init__([character.encode() for character in characters], special_tokens)
         self.characters = characters
 
     @classmethod
-    def train(cls, text: str, vocab_size: int = 0) -> Self:
+    def train(cls, text: str, vocab_size: int = 0, special_tokens: Sequence[str] = ()) -> Self:
         """The characters of `text` are the vocabulary; `vocab_size` follows from them and is not used."""
         characters = "".join(sorted(set(text)))
         if max(characters, default="") >= "\ud800":
             check_surrogates(text, "the text")
-        return cls(characters)
+        return cls(characters, special_tokens)
 
     def encode_known(self, text: str) -> np.ndarray:
         """One table look-up per character, in slices that stay in the processor's cache."""
@@ -76,13 +77,13 @@ class CharacterTokenizer(Tokenizer):
         characters = settings["characters"]
         if not isinstance(characters, str) or list(characters) != sorted(set(characters)):
             raise TextError("its characters are not a string of different characters in order")
-        return cls(characters)
+        return cls(characters, special_tokens_in(settings))
 
     @cached_property
     def _table(self) -> np.ndarray:
         """Token id by code point; vocab_size marks a character that has none."""
         table = np.full(CODE_POINTS, self.vocab_size, dtype=self.dtype)
-        table[[ord(character) for character in self.characters]] = np.arange(self.vocab_size)
+        table[[ord(character) for character in self.characters]] = np.arange(len(self.characters))
         return table
 
     def _explain_unknown(self, text: str) -> str:
@@ -90,6 +91,6 @@ class CharacterTokenizer(Tokenizer):
         named = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         return (
-            f"the character tokenizer has never seen {named}{more}; its vocabulary is the {self.vocab_size} characters "
-            "of the training text: leave these out or use one of the other tokenizers"
+            f"the character tokenizer has never seen {named}{more}; its vocabulary is the {len(self.characters)} "
+            "characters of the training text: leave these out or use one of the other tokenizers"
         )

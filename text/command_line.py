@@ -99,6 +99,7 @@ def train(arguments: argparse.Namespace) -> None:
             arguments.vocab_size,
             val_fraction=0,
             sentencepiece_model=arguments.sentencepiece_model,
+            special_tokens=arguments.special_tokens,
             beat=lambda: None,  # so that Ctrl-C need not wait for SentencePiece
         )
     for sentence in changes.sentences():
@@ -166,9 +167,9 @@ def _add_training_flags(parser: argparse.ArgumentParser, tokenizer_type: str | N
         )
     add_flag(parser, "vocab_size", type=int, metavar="N", help="Tokens of bpe or sentencepiece. Default 1,024.")
     add_flag(parser, "encoding", choices=("utf-8", "latin-1"), help="Of the file. Default utf-8.")
+    add_flag(parser, "special_tokens", nargs="+", metavar="T", help="Such as '<|endoftext|>'. Default none.")
     bpe = parser.add_argument_group("bpe")
     add_flag(bpe, "bpe_pattern", choices=tuple(PATTERNS), help="How text is cut into words. Default gpt2.")
-    add_flag(bpe, "special_tokens", nargs="+", metavar="T", help="Such as '<|endoftext|>'. Default none.")
     add_flag(bpe, "min_frequency", type=int, metavar="N", help="Merge no pair that occurs less often. Default 2.")
     add_flag(bpe, "processes", type=int, metavar="N", help="That count words. Default: as many as help.")
 
@@ -181,7 +182,9 @@ def _complete_settings(arguments: argparse.Namespace) -> None:
     """
     kind, fields = arguments.tokenizer_type, describe(DataConfig)
     for name, default in TRAINING_DEFAULTS.items():
-        has_effect = is_active(fields[name], {"tokenizer_type": kind}) if name in fields else kind == "bpe"
+        has_effect = kind == "bpe" or (name == "special_tokens" and kind != "gpt2")
+        if name in fields:
+            has_effect = is_active(fields[name], {"tokenizer_type": kind})
         if hasattr(arguments, name) and not has_effect:
             raise TextError(f"--{name} has no effect on a {kind} tokenizer: leave it out")
         if not hasattr(arguments, name):

@@ -32,7 +32,8 @@ def learn_tokenizer(
     """`text.tokenizer.train_tokenizer` for a corpus of any length, in bounded memory.
 
     The character tokenizer gets every character of the whole text, as always. What is learned is learned from
-    `sample_for_tokenizer`. A bpe tokenizer for several documents gets a token that parts them, `<|endoftext|>`.
+    `sample_for_tokenizer`. For several documents it gets a token that parts them,
+    `<|endoftext|>`.
 
     Args:
         processes, beat: See `train_tokenizer`.
@@ -40,10 +41,10 @@ def learn_tokenizer(
     Raises:
         TextError: no such tokenizer, or the text does not allow this vocabulary size.
     """
-    if name == "character":
-        return train_tokenizer(name, corpus.alphabet, vocab_size, val_fraction=0)
-    text = "" if name in NOT_LEARNED else sample_for_tokenizer(corpus, val_fraction)
     special_tokens = (END_OF_TEXT,) if corpus.documents > 1 else ()
+    if name == "character":
+        return train_tokenizer(name, corpus.alphabet, vocab_size, val_fraction=0, special_tokens=special_tokens)
+    text = "" if name in NOT_LEARNED else sample_for_tokenizer(corpus, val_fraction)
     return train_tokenizer(
         name, text, vocab_size, val_fraction=0, bpe_pattern=bpe_pattern, sentencepiece_model=sentencepiece_model,
         special_tokens=special_tokens, processes=processes, beat=beat,

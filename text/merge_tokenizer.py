@@ -22,7 +22,7 @@ import tiktoken
 from config.errors import TextError
 from text.hugging_face_json import FILE_NAME, hugging_face_json
 from text.pieces import check_surrogates, cut_at_words
-from text.tokenizer import Tokenizer
+from text.tokenizer import Tokenizer, special_tokens_in
 from text.words import PATTERNS, check_pattern, find_words
 
 PRINTABLE_BYTES = bytes(byte for byte in range(256) if chr(byte).isprintable() and byte != ord(" "))
@@ -63,25 +63,16 @@ class MergeTokenizer(Tokenizer):
                 raise TextError(f"merge {len(ranks) - 255}, {to_signs(left)} {to_signs(right)}, does not fit its place")
             ranks[left + right] = len(ranks)
         check_pattern(pattern)
-        check_special_tokens(special_tokens)
+        super().__init__(list(ranks), special_tokens)
         for token in special_tokens:
             if token.encode() in ranks:
                 raise TextError(f"special token {token!r} is an ordinary token already; give it a longer name")
         if merge_counts and len(merge_counts) != len(merges):
             raise TextError(f"{len(merge_counts):,} counts do not belong to {len(merges):,} merges")
-        super().__init__([*ranks, *(token.encode() for token in special_tokens)])
         self.ranks = ranks
         self.merges = tuple(merges)
-        self.special_tokens = tuple(special_tokens)
         self.pattern = pattern
         self.merge_counts = tuple(merge_counts)
-
-    @property
-    @final
-    def special_ids(self) -> Mapping[str, int]:
-        """The special tokens, which come last."""
-        first = len(self.ranks)
-        return {token: first + place for place, token in enumerate(self.special_tokens)}
 
     @final
     def encode_known(self, text: str) -> np.ndarray:
@@ -118,14 +109,13 @@ class MergeTokenizer(Tokenizer):
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
         """The tokenizer of saved merges."""
-        merges, special_tokens = settings["merges"], settings["special_tokens"]
-        for name, items in (("merges", merges), ("special tokens", special_tokens)):
-            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-                raise TextError(f"its {name} are not a list of strings")
+        merges = settings["merges"]
+        if not isinstance(merges, list) or not all(isinstance(item, str) for item in merges):
+            raise TextError("its merges are not a list of strings")
         counts = settings.get("merge_counts", [])
         if not isinstance(counts, list) or not all(type(count) is int for count in counts):
             raise TextError("its merge counts are not a list of whole numbers")
-        return cls([parse_merge(line) for line in merges], special_tokens, settings["pattern"], counts)
+        return cls([parse_merge(line) for line in merges], special_tokens_in(settings), settings["pattern"], counts)
 
     @cached_property
     def _engine(self) -> tiktoken.Encoding:
@@ -145,20 +135,6 @@ def encode_word(word: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
         place = candidates.index(earliest)
         parts[place : place + 2] = [parts[place] + parts[place + 1]]
     return parts
-
-
-def check_special_tokens(special_tokens: Sequence[str]) -> None:
-    """Refuse special tokens that could not be told from the text around them, or from each other.
-
-    Raises:
-        TextError: one is empty, has white space in it (where texts are cut into pieces), or comes twice.
-    """
-    for token in special_tokens:
-        if not token or any(character.isspace() for character in token):
-            raise TextError(f"special token {token!r} must have characters in it, and no white space among them")
-        check_surrogates(token, f"special token {token!r}")
-        if special_tokens.count(token) > 1:
-            raise TextError(f"special token {token!r} is there twice")
 
 
 def to_signs(token: bytes) -> str:

@@ -69,6 +69,20 @@ def split_at_special(text: str, special_tokens: Iterable[str]) -> Iterator[tuple
     yield text[start:], ""
 
 
+def check_special_tokens(special_tokens: Sequence[str]) -> None:
+    """Refuse special tokens that could not be told from the text around them, or from each other.
+
+    Raises:
+        TextError: one is empty, has white space in it (where texts are cut into pieces), or comes twice.
+    """
+    for token in special_tokens:
+        if not token or any(character.isspace() for character in token):
+            raise TextError(f"special token {token!r} must have characters in it, and no white space among them")
+        check_surrogates(token, f"special token {token!r}")
+        if special_tokens.count(token) > 1:
+            raise TextError(f"special token {token!r} is there twice")
+
+
 def check_surrogates(text: str, name: str) -> None:
     """Refuse a text that has no UTF-8 form.
 

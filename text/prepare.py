@@ -5,7 +5,8 @@
 
 The text may be a .txt, .txt.gz or .jsonl file or a folder of them (text/documents.py). The tokenizer is a type, which
 is trained on this text, or the folder of one that exists, such as that of a run. Documents are parted by the
-end-of-text token where the tokenizer has one. The end of the text becomes the validation split.
+end-of-text token, which every tokenizer made here for several documents has. The end of the text becomes the validation
+split.
 
 All work goes on in DIR.partial and is renamed to DIR when it is whole. Stop it at any time: the same command goes on
 where it stopped. A long text is never in memory: it is read once for its numbers and its hash, once more for each thing
@@ -32,7 +33,7 @@ from text.processes import useful_processes
 from text.progress_bar import byte_bar
 from text.token_file import check_lengths, write_manifest
 from text.token_writer import NOTE, choose_encoder, write_tokens
-from text.tokenizer import CLASSES, Tokenizer, load_tokenizer
+from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer
 from text.tokenizer_file import FILE_NAME
 from text.words import PATTERNS
 
@@ -85,6 +86,9 @@ def prepare(
     if finished := _find_finished(out, request):
         say(f"{out} holds these tokens already")
         return finished
+
+    if existing and existing.end_of_text is None and corpus.documents > 1:
+        say(f"the tokenizer in {tokenizer} has no {END_OF_TEXT}: documents are parted by a line break alone")
 
     def make_tokenizer() -> Tokenizer:
         if existing:

@@ -12,7 +12,7 @@ sign, `▁` (U+2581) itself, and is refused.
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,7 @@ import sentencepiece
 from config.errors import TextError
 from text.pieces import LONE_SURROGATE, check_surrogates, cut_at_words
 from text.processes import call_in_process
-from text.tokenizer import Tokenizer
+from text.tokenizer import Tokenizer, special_tokens_in
 
 MODEL_TYPES = ("bpe", "unigram")
 MODEL_FILE = "sentencepiece.model"
@@ -42,16 +42,18 @@ class SentencePieceTokenizer(Tokenizer):
     Args:
         model: The bytes of a SentencePiece model file.
         model_type: How it was learned, "bpe" or "unigram"; "" where nobody knows.
+        special_tokens: Such as `<|endoftext|>`; they are no part of the model and come after its pieces.
     """
 
     type: ClassVar[str] = "sentencepiece"
 
-    def __init__(self, model: bytes, model_type: str = ""):
+    def __init__(self, model: bytes, model_type: str = "", special_tokens: Sequence[str] = ()):
         try:
             self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError) as error:
             raise TextError("the SentencePiece model cannot be read: it is damaged") from error
-        super().__init__([_piece_bytes(self.processor, token) for token in range(self.processor.get_piece_size())])
+        pieces = [_piece_bytes(self.processor, token) for token in range(self.processor.get_piece_size())]
+        super().__init__(pieces, special_tokens)
         self.model = model
         self.model_type = model_type
 
@@ -63,13 +65,15 @@ class SentencePieceTokenizer(Tokenizer):
         model_type: str = "bpe",
         *,
         exact: bool = True,
+        special_tokens: Sequence[str] = (),
         beat: Callable[[], None] | None = None,
     ) -> Self:
-        """Learn `vocab_size` pieces, the 256 byte tokens and `<unk>` among them.
+        """Learn `vocab_size` tokens, the 256 byte tokens, `<unk>` and the special tokens among them.
 
         Args:
             model_type: "bpe" merges what stands together most often; "unigram" (Kudo 2018, arXiv:1804.10959) starts
                 with too many pieces and drops those that the text misses least.
+            special_tokens: See above; where they stand in the text they are text.
             exact: Whether a text that gives fewer pieces is refused; otherwise the vocabulary is smaller.
             beat: If given, learning goes on in a process of its own; see `text.processes.call_in_process`.
 
@@ -78,14 +82,15 @@ class SentencePieceTokenizer(Tokenizer):
         """
         if model_type not in MODEL_TYPES:
             raise TextError(f"there is no sentencepiece model {model_type[:40]!r}; there are {', '.join(MODEL_TYPES)}")
-        if vocab_size < MIN_VOCAB_SIZE:
+        if vocab_size < (least := MIN_VOCAB_SIZE + len(special_tokens)):
+            more = "".join(f", {token}" for token in special_tokens)
             raise TextError(
-                f"vocab_size {vocab_size} is too small for sentencepiece: 256 byte tokens and <unk> make "
-                f"{MIN_VOCAB_SIZE} before the first letter"
+                f"vocab_size {vocab_size} is too small for sentencepiece: 256 byte tokens and <unk>{more} make "
+                f"{least} before the first letter; use more than {least}"
             )
         _check_text(text)
-        learn = partial(_learn_model, text, vocab_size, model_type, exact)
-        return cls(learn() if beat is None else call_in_process(learn, beat), model_type)
+        learn = partial(_learn_model, text, vocab_size, len(special_tokens), model_type, exact)
+        return cls(learn() if beat is None else call_in_process(learn, beat), model_type, special_tokens)
 
     def encode_known(self, text: str) -> np.ndarray:
         """Ids of the pieces; see the top of this file for the one character that has none."""
@@ -118,18 +123,18 @@ class SentencePieceTokenizer(Tokenizer):
             raise TextError(f"{path} is damaged: its hash is not the one in tokenizer.json")
         if (model_type := settings.get("model_type", "")) not in ("", *MODEL_TYPES):
             raise TextError(f"its model_type is not one of {', '.join(MODEL_TYPES)}")
-        return cls(model, model_type)
+        return cls(model, model_type, special_tokens_in(settings))
 
 
-def _learn_model(text: str, vocab_size: int, model_type: str, exact: bool) -> bytes:
-    """The bytes of a model; SentencePiece computes for minutes without a look at Python."""
+def _learn_model(text: str, vocab_size: int, special: int, model_type: str, exact: bool) -> bytes:
+    """The bytes of a model, smaller by `special`; SentencePiece computes for minutes without a look at Python."""
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=_lines(text),
             model_writer=model,
             model_type=model_type,
-            vocab_size=vocab_size,
+            vocab_size=vocab_size - special,
             hard_vocab_limit=exact,
             character_coverage=CHARACTER_COVERAGE,
             byte_fallback=True,
@@ -142,7 +147,7 @@ def _learn_model(text: str, vocab_size: int, model_type: str, exact: bool) -> by
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise TextError(_explain_failure(str(error), vocab_size, len(text))) from error
+        raise TextError(_explain_failure(str(error), vocab_size, special, len(text))) from error
     return model.getvalue()
 
 
@@ -173,9 +178,9 @@ def _check_text(text: str) -> None:
         )
 
 
-def _explain_failure(message: str, vocab_size: int, n_characters: int) -> str:
+def _explain_failure(message: str, vocab_size: int, special: int, n_characters: int) -> str:
     """SentencePiece's complaint about the vocabulary size, in a sentence with the numbers."""
-    numbers = [int(number) for number in re.findall(r"\d+", message.partition("]")[2])]
+    numbers = [int(number) + special for number in re.findall(r"\d+", message.partition("]")[2])]
     size = f"vocab_size {vocab_size:,}"
     if "too high" in message and numbers:
         return f"{size} is too large for this text of {n_characters:,} characters: use {numbers[-1]:,} or less"

@@ -83,7 +83,7 @@ def write_tokens(
 
 
 def encode_piece(tokenizer: Tokenizer, piece: Block) -> np.ndarray:
-    """Token ids `[pos]` of a piece, with the end-of-text token at its borders where the tokenizer has one.
+    """Token ids `[pos]` of a piece, with the end-of-text token at its borders (a foreign tokenizer may have none).
 
     `<|endoftext|>` inside of a document stays the text that it is: nobody's text can end a document.
     """

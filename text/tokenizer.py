@@ -25,7 +25,7 @@ import numpy as np
 
 from config.errors import CheckpointError, TextError
 from text.atomic import write_atomically
-from text.pieces import LONE_SURROGATE, check_surrogates, split_at_special
+from text.pieces import LONE_SURROGATE, check_special_tokens, check_surrogates, split_at_special
 from text.tokenizer_file import FORMAT, hash_record, read_record, write_record
 
 if TYPE_CHECKING:
@@ -51,13 +51,16 @@ class Tokenizer(ABC):
 
     Args:
         token_bytes: The UTF-8 bytes (often half a character, with byte-level tokenizers) of token 0, 1, 2 ...
+        special_tokens: The texts of tokens that stand for no text, such as the end of a document; they come last.
     """
 
     type: ClassVar[str]
     """The name in `--tokenizer_type` and in tokenizer.json."""
 
-    def __init__(self, token_bytes: Sequence[bytes]):
-        self.token_bytes = tuple(token_bytes)
+    def __init__(self, token_bytes: Sequence[bytes], special_tokens: Sequence[str] = ()):
+        check_special_tokens(special_tokens)
+        self.token_bytes = (*token_bytes, *(token.encode() for token in special_tokens))
+        self.special_tokens = tuple(special_tokens)
 
     @classmethod
     @abstractmethod
@@ -99,9 +102,11 @@ class Tokenizer(ABC):
         return {}
 
     @property
+    @final
     def special_ids(self) -> Mapping[str, int]:
-        """The ids of tokens that stand for no text, such as the end of a document, by name; most types have none."""
-        return {}
+        """The ids of the special tokens by their text."""
+        first = self.vocab_size - len(self.special_tokens)
+        return {token: first + place for place, token in enumerate(self.special_tokens)}
 
     @property
     @final
@@ -194,7 +199,20 @@ class Tokenizer(ABC):
         write_record(folder, self._record())
 
     def _record(self) -> dict[str, Any]:
-        return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **self.settings()}
+        special = {"special_tokens": list(self.special_tokens)} if self.special_tokens else {}
+        return {"format": FORMAT, "type": self.type, "vocab_size": self.vocab_size, **special, **self.settings()}
+
+
+def special_tokens_in(settings: Mapping[str, Any]) -> list[str]:
+    """The special tokens of a saved tokenizer.
+
+    Raises:
+        TextError: they are no list of strings.
+    """
+    found = settings.get("special_tokens", [])
+    if not isinstance(found, list) or not all(isinstance(token, str) for token in found):
+        raise TextError("its special tokens are not a list of strings")
+    return found
 
 
 def visible(token: bytes) -> str:
@@ -240,7 +258,8 @@ def train_tokenizer(
             0 trains on all of it.
         bpe_pattern: How bpe cuts words, a name in `text.words.PATTERNS`.
         sentencepiece_model: "bpe" or "unigram".
-        special_tokens, processes: Of bpe, see `BytePairTokenizer.train`; the other types take no notice.
+        special_tokens: Tokens that stand for no text; those of gpt2 are given.
+        processes: Of bpe, see `BytePairTokenizer.train`; the other types take no notice.
         beat: Called a few times a second while bpe or sentencepiece learn; what it raises ends the work. The calling
             program then needs `if __name__ == "__main__":` around its start, as sentencepiece learns in a process of
             its own.
@@ -255,8 +274,10 @@ def train_tokenizer(
     if name in ("bpe", "sentencepiece"):
         content = content[: split_index(content, val_fraction)]
     options: dict[str, dict[str, Any]] = {
+        "character": {"special_tokens": special_tokens},
+        "byte": {"special_tokens": special_tokens},
         "bpe": {"pattern": bpe_pattern, "special_tokens": special_tokens, "processes": processes, "beat": beat},
-        "sentencepiece": {"model_type": sentencepiece_model, "beat": beat},
+        "sentencepiece": {"model_type": sentencepiece_model, "special_tokens": special_tokens, "beat": beat},
     }
     return cls.train(content, vocab_size, **options.get(name, {}))
 

@@ -80,7 +80,7 @@ def test_every_type(kind: str, text_file: Path, tmp_path: Path, capsys: pytest.C
     ("kind", "flags"),
     [
         ("byte", ("--vocab_size", 300)),
-        ("character", ("--special_tokens", "<|a|>")),
+        ("gpt2", ("--special_tokens", "<|a|>")),
         ("bpe", ("--sentencepiece_model", "unigram")),
         ("sentencepiece", ("--bpe_pattern", "gpt4")),
         ("sentencepiece", ("--processes", 2)),

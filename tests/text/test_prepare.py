@@ -139,18 +139,28 @@ def test_documents_are_parted_by_the_end_of_text(documents: Corpus, bpe: Path, t
     assert prepared.files.val_bytes == len(tokenizer.decode(val[val != end]).encode())
 
 
-def test_without_such_a_token_the_text_is_all(documents: Corpus, tmp_path: Path) -> None:
-    prepared = prepare(documents, "character", tmp_path / "out")
-    tokenizer = prepared.load_tokenizer()
+def test_a_foreign_tokenizer_without_such_a_token_is_said_to_have_none(documents: Corpus, tmp_path: Path) -> None:
+    train_tokenizer("character", documents, 0).save(tmp_path / "foreign")
+    said: list[str] = []
+    prepared = prepare(documents, str(tmp_path / "foreign"), tmp_path / "out", say=said.append)
     ids = [*open_tokens(prepared.files.train), *open_tokens(prepared.files.val)]
-    assert tokenizer.decode(ids) == documents.text
+    assert prepared.load_tokenizer().decode(ids) == documents.text
+    assert len(said) == 1 and f"has no {END_OF_TEXT}: documents are parted by a line break alone" in said[0]
 
 
-def test_a_bpe_tokenizer_for_several_documents_gets_the_token(
-    documents: Corpus, corpus: Corpus, tmp_path: Path
+@pytest.mark.parametrize("kind", ["character", "byte", "bpe", "sentencepiece"])
+def test_every_tokenizer_for_several_documents_gets_the_token(
+    kind: str, documents: Corpus, corpus: Corpus, tmp_path: Path
 ) -> None:
-    assert prepare(documents, "bpe", tmp_path / "a", vocab_size=300).load_tokenizer().end_of_text == 299
-    assert prepare(corpus, "bpe", tmp_path / "b", vocab_size=300).load_tokenizer().end_of_text is None
+    for_one = prepare(corpus, kind, tmp_path / "one", vocab_size=330).load_tokenizer()
+    assert for_one.end_of_text is None and "special_tokens" not in (for_one.settings() if kind != "bpe" else {})
+    prepared = prepare(documents, kind, tmp_path / "several", vocab_size=330)
+    tokenizer = prepared.load_tokenizer()
+    end = tokenizer.end_of_text
+    assert end == tokenizer.vocab_size - 1 and (kind not in ("bpe", "sentencepiece") or end == 329)
+    whole = np.concatenate([open_tokens(prepared.files.train), open_tokens(prepared.files.val)])
+    assert (whole == end).sum() == documents.documents - 1
+    assert tokenizer.decode(whole[whole != end]) == documents.text
 
 
 def test_equal_texts_with_other_borders_have_other_keys(tmp_path: Path, bpe: Path) -> None:

@@ -1,12 +1,16 @@
 """Special tokens: text unless asked for, the longest one where several fit, no part of what is learned."""
 
+from pathlib import Path
+
 import pytest
 
 from config.errors import TextError
+from text.byte import ByteTokenizer
 from text.byte_pair import BytePairTokenizer, MergeStep
 from text.character import CharacterTokenizer
 from text.gpt2 import Gpt2Tokenizer
-from text.tokenizer import END_OF_TEXT, Tokenizer
+from text.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer_file import hash_record
 
 OVERLAPPING = ("<|a|>", "<|a|><|b|>", "|><|", "<|b|>")
 
@@ -65,6 +69,39 @@ def test_nothing_is_learned_from_them() -> None:
 def test_words_end_at_them() -> None:
     merges = BytePairTokenizer.train("x<|a|>y" * 9 + "pq" * 2, 258, special_tokens=["<|a|>"]).merges
     assert merges == ((b"y", b"x"),)  # never (x, y), which stand together once the token is gone
+
+
+@pytest.mark.parametrize("kind", ["character", "byte", "sentencepiece"])
+def test_other_tokenizers_keep_them_behind_their_own_tokens(kind: str, tmp_path: Path, story: str) -> None:
+    plain = train_tokenizer(kind, story[:20_000], 330)
+    marked = train_tokenizer(kind, story[:20_000], 331, special_tokens=[END_OF_TEXT])
+    assert marked.token_bytes[:-1] == plain.token_bytes and marked.end_of_text == plain.vocab_size
+    assert marked.content_hash() != plain.content_hash()
+    assert marked.encode(story[:1_000]) == plain.encode(story[:1_000])
+    before, after = story[:20], story[20:40]
+    assert ids_of(marked, before + END_OF_TEXT + after) == [
+        *plain.encode(before), marked.end_of_text, *plain.encode(after)
+    ]  # fmt: skip
+    marked.save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.content_hash() == marked.content_hash() and loaded.special_ids == {END_OF_TEXT: plain.vocab_size}
+
+
+def test_byte_and_character_hashes_without_them_are_what_they_always_were() -> None:
+    for tokenizer in (CharacterTokenizer("abc"), ByteTokenizer()):
+        record = {"format": 1, "type": tokenizer.type, "vocab_size": tokenizer.vocab_size} | tokenizer.settings()
+        assert tokenizer.content_hash() == hash_record(record)
+
+
+def test_sentencepiece_counts_them_in_its_sizes(story: str) -> None:
+    with pytest.raises(TextError, match=r"vocab_size 257 is too small.*make 258 before the first letter"):
+        train_tokenizer("sentencepiece", story, 257, special_tokens=[END_OF_TEXT])
+    messages = []
+    for special in ([], [END_OF_TEXT]):
+        with pytest.raises(TextError) as refused:
+            train_tokenizer("sentencepiece", story[:3_000], 9_000, special_tokens=special)
+        messages.append(int(str(refused.value).rpartition("use ")[2].split()[0].replace(",", "")))
+    assert messages[1] == messages[0] + 1
 
 
 def test_the_end_of_a_text() -> None:
