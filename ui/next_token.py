@@ -119,4 +119,4 @@ def share(probability: float) -> str:
     """A probability in percent; what cannot be drawn is a dash."""
     if probability <= 0:
         return "–"
-    return "< 0.1 %" if probability < 0.0005 else f"{number(100 * probability, 3 if probability < 0.9995 else 4)} %"
+    return "< 0.1 %" if probability < 0.0005 else f"{probability:.1%}".replace("%", " %")

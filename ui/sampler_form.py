@@ -92,7 +92,7 @@ def _draw_rarer(greedy: bool) -> dict[str, Any]:
             disabled=greedy and name in ("min_p", "typical"),
         )  # fmt: skip
     values["min_new_tokens"] = int(st.number_input(
-        "At least", 0, 5_000, 0, 10, key="min_new_tokens", persist_state="session",
+        "Minimum new tokens", 0, 5_000, 0, 10, key="min_new_tokens", persist_state="session",
         help="Tokens that are written before an end of the text or a stop string counts. Typical: 0.",
     ))  # fmt: skip
     lines = st.text_area(

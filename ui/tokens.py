@@ -28,7 +28,8 @@ _CSS = """
   animation: blink 1s steps(2) infinite; }
 @keyframes blink { 50% { opacity: 0; } }
 @media (prefers-reduced-motion: reduce) { .writing .tokens::after { animation: none; } }
-.page.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 24px; }
+.page.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 24px; }
+.page.beside:has(.row:nth-child(4)) { grid-template-columns: repeat(auto-fit, minmax(max(180px, 40%), 1fr)); }
 .beside .row { flex-direction: column; gap: 4px; margin: 0; min-width: 0; }
 .beside .name { flex: none; text-align: left; }
 .token.live { cursor: pointer; }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.app import fake_runs
 from tests.app.fake_runs import add_checkpoint, make_run
 
 ROOT = Path(__file__).parents[2]
@@ -45,8 +46,20 @@ def desk(app: AppTest) -> dict:
     return json.loads(view.proto.json)
 
 
-def written(app: AppTest) -> str:
-    return "".join(token["text"] for token in desk(app)["rows"][0] if not token.get("quiet"))
+def written(app: AppTest, row: int = 0) -> str:
+    return "".join(token["text"] for token in desk(app)["rows"][row] if not token.get("quiet"))
+
+
+def next_token(app: AppTest) -> list[dict]:
+    """The panels that show what may come next; none while their box is closed."""
+    views = [part for part in app.get("bidi_component") if part.proto.component_name == "llm_stages"]
+    return [stage for view in views for stage in json.loads(view.proto.json)["stages"]]
+
+
+def choose(app: AppTest, at: int, choice: int = -1, row: int = 0) -> AppTest:
+    """As the browser says it when a token is clicked and an entry of its menu is taken."""
+    app.session_state["cut"] = {"row": row, "at": at, "choice": choice}
+    return wait_until_written(healthy(app.run()))
 
 
 def wait_until_written(app: AppTest) -> AppTest:
@@ -220,3 +233,144 @@ def test_a_session_never_sees_the_text_of_another(run):
     two.number_input(key="seed").set_value(8)
     assert written(generate(two, 10)) != first
     assert written(healthy(one.run())) == first
+
+
+# --- depth ----------------------------------------------------------------------------------------------------------
+
+
+def coloured(app: AppTest, tokens: int = 12) -> AppTest:
+    app = generate(app, tokens)
+    return healthy(app.toggle(key="by_probability").set_value(True).run())
+
+
+def test_a_token_offers_what_else_was_likely_and_is_replaced_by_it(run):
+    app = coloured(open_page())
+    before = desk(app)["rows"][0]
+    assert len(before[4]["choices"]) == 5 and "likeliest here" in before[4]["tooltip"]
+    wanted, _ = next(
+        choice for choice in before[4]["choices"] if choice[0] != before[4]["text"] and choice[0].isalpha()
+    )
+    index = [text for text, _ in before[4]["choices"]].index(wanted)
+    after = desk(choose(app, 4, index))["rows"][0]
+    assert [token["text"] for token in after[:4]] == [token["text"] for token in before[:4]]
+    assert after[4]["text"] == wanted and len(after) == 5 + 12
+    assert [token["probability"] for token in after[:4]] == [token["probability"] for token in before[:4]]
+
+
+def test_a_text_is_written_on_from_a_token(run):
+    app = coloured(open_page())
+    first = written(app)
+    again = written(choose(app, 6))
+    assert again[:6] == first[:6] and again[6:12] != first[6:] and len(again) == 6 + 12
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"row": 0, "at": 99, "choice": -1}, {"row": 7, "at": 0, "choice": 0}, {"row": 0, "at": 1, "choice": 99},
+     {"row": True, "at": 0, "choice": 0}, {"at": 0}, "0", None],
+)  # fmt: skip
+def test_a_place_that_does_not_exist_changes_nothing(run, said):
+    app = coloured(open_page())
+    first = written(app)
+    app.session_state["cut"] = said
+    healthy(app.run())
+    assert written(wait_until_written(app)) == first and "cut" not in app.session_state
+
+
+def test_samples_stand_side_by_side_each_with_its_seed(run):
+    app = open_page()
+    alone = [written(generate(app, 15)), ""]
+    app.number_input(key="seed").set_value(2)
+    alone[1] = written(generate(app, 15))
+    app.number_input(key="seed").set_value(1)
+    app.number_input(key="samples").set_value(2)
+    generate(app, 15)
+    assert desk(app)["beside"] and desk(app)["names"] == ["seed 1", "seed 2"]
+    assert [written(app, 0), written(app, 1)] == alone and "seeds 1 to 2" in text_of(app)
+    healthy(app.button(key="continue").click().run())
+    wait_until_written(app)
+    assert all(written(app, row).startswith(alone[row]) and len(written(app, row)) == 30 for row in (0, 1))
+    healthy(app.button(key="regenerate").click().run())
+    wait_until_written(app)
+    assert desk(app)["names"] == ["seed 3", "seed 4"]
+
+
+def test_a_stop_string_ends_the_text_before_it(run):
+    app = open_page()
+    whole = written(generate(app, 40))
+    stop = whole[10:12]
+    app.text_area(key="stop_strings").set_value(stop)
+    assert written(generate(app, 40)) == whole[: whole.index(stop)]
+
+
+def test_the_order_of_the_stages_is_printed(run):
+    app = open_page()
+    assert "Order: temperature 0" in text_of(app)
+    app.slider(key="sampler_repetition_penalty").set_value(1.2)
+    app.slider(key="sampler_min_p").set_value(0.05)
+    healthy(app.run())
+    order = text_of(app).replace("\\", "")
+    assert "Order: repetition penalty 1.2 → temperature 0.8 → top-p 0.9 → min-p 0.05" in order
+    assert app.session_state["sampler"] == "balanced"
+
+
+def test_what_may_come_next_is_shown_from_stage_to_stage(run):
+    app = open_page()
+    assert next_token(app) == []
+    app.session_state["what_next"] = True
+    panels = next_token(healthy(app.run()))
+    assert [panel["name"] for panel in panels] == ["the model's own distribution", "temperature 0.8", "top-p 0.9"]
+    assert [len(panel["bars"]) for panel in panels] == [12] * 3
+    own, sharper, narrower = ([bar["now"] for bar in panel["bars"]] for panel in panels)
+    assert own == sorted(own, reverse=True) and sharper[0] > own[0] and narrower[0] > sharper[0]
+    assert [bar["before"] for bar in panels[2]["bars"]] == sharper
+    app.button_group(key="sampler").set_value("greedy").run()
+    assert [bar["share"] for bar in next_token(app)[-1]["bars"]] == ["100.0 %"] + ["–"] * 11
+
+
+def test_what_may_come_next_follows_the_text(run):
+    app = open_page()
+    app.session_state["what_next"] = True
+    at_first = next_token(healthy(app.run()))
+    generate(app, 6)
+    after = next_token(healthy(app.run()))
+    assert after[0]["bars"] != at_first[0]["bars"]
+    app.button_group(key="sampler").set_value("greedy").run()
+    likeliest = next_token(app)[-1]["bars"][0]["text"]
+    healthy(app.button(key="continue").click().run())
+    wait_until_written(app)
+    assert written(app)[6].replace("\n", "↵").replace(" ", "␣") == likeliest
+
+
+def test_the_window_says_how_full_it_is_and_what_has_left_it(run):
+    def bar(app):
+        return next(part.proto.body for part in app.get("html") if 'class="window"' in part.proto.body)
+
+    app = open_page()
+    app.text_area(key="prompt").set_value("First").run()
+    assert "25 of 32 tokens<" in bar(generate(app, 20))
+    assert "27 of 32 tokens, the first 17 are out of sight" in bar(generate(app, 39))
+
+
+def test_the_text_of_another_run_is_neither_continued_nor_cut(run, checkpoints):
+    newer = make_run(checkpoints, name="calm-heron")
+    add_checkpoint(newer)
+    app = coloured(open_page(run.id))
+    first = written(app)
+    app.selectbox(key="generate_run").set_value(newer.id)
+    assert healthy(app.run()).button(key="continue").disabled
+    assert written(choose(app, 3)) == first and "another run" in text_of(app)
+
+
+def test_a_text_is_shown_as_it_is_whatever_it_looks_like(run, monkeypatch):
+    hostile = "<script>alert(1)</script> $x$ :red[x] ![](http://example.org/x.png) **b** `c` &lt; </div>"
+    monkeypatch.setattr(fake_runs, "TEXT", fake_runs.TEXT + hostile)
+    shutil.rmtree(run.step_path(200))
+    add_checkpoint(run, 200, val_loss_nats=1.6)
+    app = open_page()
+    app.text_area(key="prompt").set_value(hostile)
+    app.session_state["what_next"] = True
+    generate(app, 5)
+    assert desk(app)["rows"][0][0]["text"] == hostile
+    shown = text_of(app) + "".join(part.proto.body for part in app.get("html"))
+    assert "<script>" not in shown and "![](" not in shown and ":red[" not in shown
