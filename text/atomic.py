@@ -1,5 +1,6 @@
 """Writing files so that a reader sees all of a file or none of it, and a crash loses neither the old nor the new."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -29,6 +30,24 @@ def hold_alone(path: Path, otherwise: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def explain_writing(folder: Path, advice: str) -> Iterator[None]:
+    """Say in one sentence why nothing can be written into `folder`, such as a full disk.
+
+    Args:
+        advice: What a person can do.
+
+    Raises:
+        TextError: the system refuses to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else error.strerror or str(error)
+        raise TextError(f"{folder} cannot be written: {reason}; {advice}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -104,10 +104,7 @@ def train(arguments: argparse.Namespace) -> None:
         )
     for sentence in changes.sentences():
         print(sentence, file=sys.stderr)
-    try:
-        tokenizer.save(arguments.out)
-    except OSError as error:
-        raise TextError(f"{arguments.out} cannot be written: {error.strerror}; choose another --out") from error
+    tokenizer.save(arguments.out)
     print(
         f"{tokenizer.vocab_size:,} tokens in {time.perf_counter() - start:.1f} s, in {arguments.out}", file=sys.stderr
     )

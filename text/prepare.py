@@ -25,7 +25,7 @@ from config.data_config import DataConfig
 from config.errors import CheckpointError, ConfigError, TextError
 from config.fields import describe, find_problems, is_active
 from config.flags import add_flag, given_settings
-from text.atomic import hold_alone, sync_folder, write_atomically
+from text.atomic import explain_writing, hold_alone, sync_folder, write_atomically
 from text.corpus import Corpus, read_text, split_position
 from text.learn import NOT_LEARNED, learn_tokenizer, sampling_note
 from text.prepared import TOKENIZER, PreparedFolder, find_prepared
@@ -98,14 +98,15 @@ def prepare(
         return learn_tokenizer(tokenizer, corpus, val_fraction=val_fraction, processes=processes, beat=beat, **settings)
 
     folder = out.with_name(f"{out.name}.partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    with hold_alone(folder, f"another process works in {folder}: wait for it, or choose another --out"):
-        made_with = _start(folder, request, make_tokenizer, say)
-        _write(folder, corpus, made_with, val_fraction, processes, report, request)
-        (folder / NOTE).unlink(missing_ok=True)
-        (folder / REQUEST).unlink()
-        folder.rename(out)  # takes the place of an empty folder, too
-    sync_folder(out.parent)
+    with explain_writing(folder, "make room and give the same command, which goes on, or choose another --out"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with hold_alone(folder, f"another process works in {folder}: wait for it, or choose another --out"):
+            made_with = _start(folder, request, make_tokenizer, say)
+            _write(folder, corpus, made_with, val_fraction, processes, report, request)
+            (folder / NOTE).unlink(missing_ok=True)
+            (folder / REQUEST).unlink()
+            folder.rename(out)  # takes the place of an empty folder, too
+        sync_folder(out.parent)
     finished = find_prepared(out)
     assert finished is not None
     return finished

@@ -16,6 +16,7 @@ from typing import Any
 from config.data_config import DataConfig
 from config.errors import TextError
 from config.fields import describe, is_active
+from text.atomic import explain_writing
 from text.token_file import MANIFEST, TEMPORARY, TokenFiles, hash_file, publish, read_manifest, read_token_files
 from text.tokenizer import Tokenizer, load_tokenizer
 
@@ -106,11 +107,16 @@ def link_tokens(prepared: PreparedFolder, root: Path) -> TokenFiles:
     they are symbolic links.
 
     Raises:
-        TextError: the content of a file is not what the manifest says.
+        TextError: the content of a file is not what the manifest says, or the disk is full.
     """
     key = prepared.files.key
     if (files := read_token_files(root / key, key)) is not None:
         return files
+    with explain_writing(root, "make room and start again"):
+        return _link(prepared, root, key)
+
+
+def _link(prepared: PreparedFolder, root: Path, key: str) -> TokenFiles:
     root.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{key}-", dir=root))
     try:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from config.errors import TextError
-from text.atomic import sync_folder, write_atomically
+from text.atomic import explain_writing, sync_folder, write_atomically
 from text.corpus import Corpus, split_position
 from text.token_writer import Progress, Written, choose_encoder, write_tokens
 from text.tokenizer import Tokenizer
@@ -73,15 +73,16 @@ def prepare_tokens(
         processes: How many encode at a time; see `text.processes.map_in_processes`.
 
     Raises:
-        TextError: the text is too short for `n_ctx`, or the tokenizer cannot encode it.
+        TextError: the text is too short for `n_ctx`, the tokenizer cannot encode it, or the disk is full.
     """
     root = Path(root)
     key = token_key(corpus, tokenizer, val_fraction)
     files = read_token_files(root / key, key)
     if files is None:
-        root.mkdir(parents=True, exist_ok=True)
-        _remove_stale(root)
-        files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress, processes)
+        with explain_writing(root, "make room and start again"):
+            root.mkdir(parents=True, exist_ok=True)
+            _remove_stale(root)
+            files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress, processes)
     check_lengths(files.counts, corpus.name, corpus.characters, n_ctx)
     return files
 

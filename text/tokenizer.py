@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 import numpy as np
 
 from config.errors import CheckpointError, TextError
-from text.atomic import write_atomically
+from text.atomic import explain_writing, write_atomically
 from text.pieces import LONE_SURROGATE, check_special_tokens, check_surrogates, split_at_special
 from text.tokenizer_file import FORMAT, hash_record, read_record, write_record
 
@@ -190,13 +190,18 @@ class Tokenizer(ABC):
 
     @final
     def save(self, folder: str | Path) -> None:
-        """Write the tokenizer into `folder` (made if needed); tokenizer.json last, so that it names complete files."""
+        """Write the tokenizer into `folder` (made if needed); tokenizer.json last, so that it names complete files.
+
+        Raises:
+            TextError: the folder cannot be written.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in self.extra_files().items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            write_atomically(folder / name, content)
-        write_record(folder, self._record())
+        with explain_writing(folder, "make room, or choose another folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in self.extra_files().items():
+                (folder / name).parent.mkdir(exist_ok=True)
+                write_atomically(folder / name, content)
+            write_record(folder, self._record())
 
     def _record(self) -> dict[str, Any]:
         special = {"special_tokens": list(self.special_tokens)} if self.special_tokens else {}

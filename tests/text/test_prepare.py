@@ -1,11 +1,13 @@
 """text.prepare: what it writes, that it goes on where it stopped, and what it refuses."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -455,6 +457,37 @@ def test_wrong_input_is_one_sentence(
     assert sentence.startswith("text.prepare: ")
     assert message in sentence
     assert not Path("out").exists()
+
+
+def test_a_full_disk_is_one_sentence_and_the_work_goes_on(tmp_path: Path, story: str) -> None:
+    (tmp_path / "a.txt").write_text(story[:100_000])
+    command = [sys.executable, "-m", "text.prepare", str(tmp_path / "a.txt"), "--tokenizer", "byte"]
+
+    def prepare_with(most_bytes: int) -> subprocess.CompletedProcess[str]:
+        def limit() -> None:  # of a file: a real write that the system refuses in the middle
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+
+        arguments = [*command, "--out", str(tmp_path / "out")]
+        return subprocess.run(arguments, capture_output=True, text=True, preexec_fn=limit, timeout=60)
+
+    full = prepare_with(20_000)
+    last = full.stderr.splitlines()[-1]
+    assert full.returncode == 2 and "Traceback" not in full.stderr, full.stderr
+    assert last.startswith("text.prepare: ") and "cannot be written" in last and "the same command" in last
+    again = prepare_with(10_000_000)
+    assert again.returncode == 0 and "going on with the work" in again.stderr
+
+
+def test_a_run_s_tokens_on_a_full_disk_are_a_sentence(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("text.token_file.write_tokens", full)
+    with pytest.raises(TextError, match="cannot be written: the disk is full; make room"):
+        prepare_tokens(corpus, train_tokenizer("byte", "", 0), tmp_path / ".tokens")
+    assert list((tmp_path / ".tokens").iterdir()) == []
 
 
 def test_ctrl_c_says_how_to_go_on(
