@@ -28,7 +28,7 @@ from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
-from training.distributed import ALONE, STRATEGIES, Ranks, check_divisible, memory_here, ranks_from
+from training.distributed import ALONE, STRATEGIES, Ranks, check_shareable, memory_here, ranks_from
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -114,7 +114,7 @@ def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFo
         run = find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
         if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
             check_resumable(run, ranks)
-        check_divisible(run.read_config().training, ranks)
+        check_shareable(run.read_config().training, ranks)
         return run
     config = check_configuration(arguments, ranks)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
@@ -146,7 +146,7 @@ def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> 
         ConfigError, TextError: it cannot.
     """
     config = follow_prepared_text(configure(arguments), vars(arguments))
-    check_divisible(config.training, ranks)
+    check_shareable(config.training, ranks)
     refuse_what_cannot_work(config, ranks)
     return config
 

@@ -239,12 +239,15 @@ def ranks_from(environment: Mapping[str, str] = os.environ, parallel: str | None
     )  # fmt: skip
 
 
-def check_divisible(training: TrainConfig, ranks: Ranks) -> None:
-    """Every rank takes as many rows of each micro-batch as every other.
+def check_shareable(training: TrainConfig, ranks: Ranks) -> None:
+    """Every rank takes as many rows of each micro-batch as every other, and can update what it holds.
 
     Raises:
-        ConfigError: the batch cannot be cut so.
+        ConfigError: the batch cannot be cut so, or the optimizer needs more than a share.
     """
+    if training.optimizer == "muon" and ranks.parallel == "fsdp":
+        message = "muon turns whole matrices, and fsdp holds parts of them: take --parallel ddp, or --optimizer adamw"
+        raise ConfigError([Problem("optimizer", message)])
     micro_batch = training.batch_size // training.grad_accumulation
     if micro_batch % ranks.size:
         parts = ranks.size * training.grad_accumulation

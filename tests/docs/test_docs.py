@@ -129,6 +129,8 @@ def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
     known |= flags_of(prepare.build_parser())
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
+    known |= {"--nproc", "--nnodes", "--rdzv", "--shutdown"}  # torchrun, in docs/scaling.md as the next line
+    known |= {"--nodes", "--ntasks", "--gpus", "--signal"}  # Slurm
     told = set(re.findall(r"(?<![\w-])--[a-z]\w*", page.read_text(encoding="utf-8")))
     assert told <= known
 

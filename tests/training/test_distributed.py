@@ -16,7 +16,7 @@ from config.train_config import TrainConfig
 from runs import control
 from runs.folder import RunFolder
 from runs.state import read_status
-from training.distributed import ALONE, Ranks, check_divisible, memory_here, ranks_from
+from training.distributed import ALONE, Ranks, check_shareable, memory_here, ranks_from
 from training.gate import read_tensors
 from training.worker import run_worker
 
@@ -114,11 +114,14 @@ def test_the_rows_of_all_ranks_are_the_batch_micro_batch_by_micro_batch(size, pa
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can():
-    check_divisible(TrainConfig(batch_size=12, grad_accumulation=2), Ranks(0, 3))
+    check_shareable(TrainConfig(batch_size=12, grad_accumulation=2), Ranks(0, 3))
     with pytest.raises(
         ConfigError, match=r"batch_size of 12 in 4 parts cannot be shared by 2 processes: take a .* 16,"
     ):
-        check_divisible(TrainConfig(batch_size=12, grad_accumulation=4), Ranks(0, 2))
+        check_shareable(TrainConfig(batch_size=12, grad_accumulation=4), Ranks(0, 2))
+    check_shareable(TrainConfig(optimizer="muon"), Ranks(0, 2, parallel="ddp"))
+    with pytest.raises(ConfigError, match="take --parallel ddp, or --optimizer adamw"):
+        check_shareable(TrainConfig(optimizer="muon"), Ranks(0, 2, parallel="fsdp"))
 
 
 def test_each_rank_draws_dropout_of_its_own_and_the_first_as_one_process():
@@ -198,7 +201,6 @@ def stop_alone(run: RunFolder, script: Path) -> None:
         ("ddp", "together", {}),
         ("fsdp", "alone", {"model": {"tie_embeddings": False, "n_heads": 1}}),
         pytest.param("ddp", "alone", {"training": {"optimizer": "muon"}}, marks=pytest.mark.slow),
-        pytest.param("fsdp", "together", {"training": {"optimizer": "muon"}}, marks=pytest.mark.slow),
         pytest.param("fsdp", "together", {"training": {"optimizer": "sgd"}}, marks=pytest.mark.slow),
         pytest.param("ddp", "alone", {"training": {"optimizer": "adamw_plain"}}, marks=pytest.mark.slow),
         pytest.param("fsdp", "alone", {"training": {"optimizer": "adamw_plain"}}, marks=pytest.mark.slow),
