@@ -4,7 +4,8 @@
     tinystories          2.2 GB   little stories in simple words, written by GPT-4 (Eldan and Li 2023, arXiv:2305.07759)
     openwebtext_sample   a part of OpenWebText: pages that Reddit linked to (Gokaslan and Cohen 2019), packed with gzip
 
-A download that was cut off goes on where it stopped. A file counts only when it is as long as the server said and
+A download that was cut off goes on where it stopped, unless neither the server nor a checksum can tell whether the rest
+belongs to the beginning; then it says so and starts over. A file counts only when it is as long as the server said and
 has the right checksum, where one is known. Another server that has the same files is chosen by --mirror, or by the
 environment variable CORPUS_MIRROR: an address to which the file name is added.
 """
@@ -14,11 +15,12 @@ import os
 import sys
 import urllib.parse
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from config.errors import TextError
 from text.atomic import sync_folder
-from text.http_file import Report, fetch, owned, stamp_of
+from text.http_file import Report, Say, fetch, owned, stamp_of
 from text.progress_bar import byte_bar
 from text.token_file import hash_file
 
@@ -63,12 +65,19 @@ CORPORA = {
 }
 
 
-def download(corpus: PublicCorpus, folder: Path, mirror: str = "", report: Report | None = None) -> Path:
+def download(
+    corpus: PublicCorpus,
+    folder: Path,
+    mirror: str = "",
+    report: Report = lambda done, total: None,
+    say: Say = lambda sentence: None,
+) -> Path:
     """The file of a corpus in `folder`; got from its server if it is not there yet.
 
     Args:
         mirror: Address of another server, to which the file name is added; "" for the usual one.
         report: Called with (bytes done, bytes in all; 0 where the server does not say).
+        say: Called with a sentence when there is something to tell.
 
     Raises:
         TextError: the server cannot be reached or does not have the file, the disk is full, or the content is wrong.
@@ -83,7 +92,11 @@ def download(corpus: PublicCorpus, folder: Path, mirror: str = "", report: Repor
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{corpus.file}.part"
     with owned(part):
-        fetch(url, part, _ways_out(corpus, path), report or (lambda done, total: None))
+        get = partial(fetch, url, part, _ways_out(corpus, path), report, say, checked=corpus.sha256 is not None)
+        if get() and hash_file(part) != corpus.sha256:
+            say(f"the rest of {corpus.file} does not belong to its beginning; starting over")
+            stamp_of(part).unlink()
+            get()
         check_content(part, corpus)
         part.rename(path)
         stamp_of(part).unlink()
@@ -124,9 +137,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--mirror", default=os.environ.get(MIRROR_VARIABLE, ""), help="address of another server")
     arguments = parser.parse_args(argv)
     corpus = CORPORA[arguments.corpus]
+
+    def say(sentence: str) -> None:
+        print(sentence, file=sys.stderr)
+
     try:
         with byte_bar(corpus.file) as report:
-            path = download(corpus, arguments.out, arguments.mirror, report)
+            path = download(corpus, arguments.out, arguments.mirror, report, say)
     except TextError as error:
         print(f"text.download: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT

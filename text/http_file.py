@@ -2,6 +2,7 @@
 
 Beside the growing file `part` lies a record of its address and of the server's mark for this version (ETag or
 Last-Modified). With both, the server is asked for the rest (Range), if the version is still the same (If-Range).
+Without such a mark the rest is asked for only where a checksum decides in the end whether both parts belong together.
 """
 
 import errno
@@ -27,6 +28,7 @@ READ_BYTES = 256 * 1024
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 Report = Callable[[int, int], None]
+Say = Callable[[str], None]
 
 
 class CutOff(OSError):
@@ -54,22 +56,29 @@ def stamp_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def fetch(url: str, part: Path, ways_out: str, report: Report) -> None:
+def fetch(url: str, part: Path, ways_out: str, report: Report, say: Say, *, checked: bool = False) -> bool:
     """Get what `part` lacks, in several attempts if the connection is bad; one that brings something is no failure.
+
+    Returns whether bytes were put together that may be of two versions: then their checksum must be looked at.
 
     Args:
         part: A file that this process owns; see `owned`.
         ways_out: What a person can do when it fails.
         report: Called with (bytes done, bytes in all; 0 where the server does not say).
+        say: Called with a sentence before each pause.
+        checked: Whether the caller knows the checksum, so that a file without a mark can be continued.
 
     Raises:
         TextError: the server cannot be reached or does not have the file, or the disk is full.
     """
-    failures, anything = 0, False
+    failures, anything, unsure = 0, False, False
     while True:
         before = part.stat().st_size
+        have, mark = _kept(part, url, checked)
+        unsure = unsure or (have > 0 and not mark)
         try:
-            return _attempt(url, part, report)
+            _attempt(url, part, have, mark, report)
+            return unsure
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
                 raise TextError(f"{url} answers {error.code} {error.reason}: {ways_out}") from None
@@ -84,18 +93,28 @@ def fetch(url: str, part: Path, ways_out: str, report: Report) -> None:
         failures = 0 if have > before else failures + 1
         anything = anything or have > before
         if failures >= ATTEMPTS or not (reached or anything):  # who is offline is told at once
-            kept = f"; {have:,} bytes are kept and the same command goes on" if have else ""
-            raise TextError(f"{url} cannot be read ({reason}){kept}: {ways_out}")
-        time.sleep(PAUSE_SECONDS * 2**failures)
+            raise TextError(f"{url} cannot be read ({reason}){_what_is_kept(part, url, checked)}: {ways_out}")
+        pause = PAUSE_SECONDS * 2**failures
+        say(f"{reason}; trying again in {pause:.0f} s")
+        time.sleep(pause)
 
 
-def _attempt(url: str, part: Path, report: Report) -> None:
-    """One attempt to get what `part` lacks."""
-    have, stamp = _kept(part, url)
+def _what_is_kept(part: Path, url: str, checked: bool) -> str:
+    if not part.stat().st_size:
+        return ""
+    have, _ = _kept(part, url, checked)
+    if have:
+        return f"; {have:,} bytes are kept and the same command goes on"
+    return "; the same command starts over, as the server gives no mark (ETag, Last-Modified) to know the file again"
+
+
+def _attempt(url: str, part: Path, have: int, mark: str, report: Report) -> None:
+    """One attempt to get what `part` lacks behind its first `have` bytes."""
     request = urllib.request.Request(url, headers={"User-Agent": "llm-from-scratch", "Accept-Encoding": "identity"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-        request.add_header("If-Range", stamp)  # a file that has changed since then comes whole
+        if mark:
+            request.add_header("If-Range", mark)  # a file that has changed since then comes whole
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -144,13 +163,14 @@ def _where(answer: http.client.HTTPResponse, have: int) -> tuple[int, int]:
     return have, have + length if match[2] == "*" else int(match[2])
 
 
-def _kept(part: Path, url: str) -> tuple[int, str]:
+def _kept(part: Path, url: str, checked: bool) -> tuple[int, str]:
     """How many bytes an earlier attempt left, and the server's mark of that file; 0 if they cannot be continued."""
     try:
         record = json.loads(stamp_of(part).read_bytes())
         # A weak mark (W/) does not promise the same bytes; without any mark nobody could tell another file.
-        if record["url"] == url and record["stamp"] and not record["stamp"].startswith("W/"):
-            return part.stat().st_size, record["stamp"]
+        mark = "" if record["stamp"].startswith("W/") else record["stamp"]
+        if record["url"] == url and (mark or checked):
+            return part.stat().st_size, mark
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no earlier attempt, or none that left a readable record
     return 0, ""

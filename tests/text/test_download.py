@@ -8,7 +8,7 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +46,8 @@ def make_handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_error(server.statuses.pop(0))
                 return
             start = 0
-            if asked_range and server.ranges and self.headers.get("If-Range") == server.mark:
+            sure = self.headers.get("If-Range", server.mark) == server.mark
+            if asked_range and server.ranges and sure:
                 start = int(asked_range.removeprefix("bytes=").removesuffix("-"))
                 if start >= len(server.content):
                     self.send_response(416)
@@ -151,12 +152,51 @@ def test_another_file_than_before_is_got_whole(server: Server, corpus: PublicCor
 
 
 @pytest.mark.parametrize("mark", [None, 'W/"weak"'])
-def test_without_a_sure_mark_nothing_is_continued(
+def test_without_a_sure_mark_and_a_checksum_it_starts_over_and_says_so(
     server: Server, corpus: PublicCorpus, tmp_path: Path, mark: str | None
 ) -> None:
-    server.mark, server.cuts = mark, [1_000_000]
-    assert download(corpus, tmp_path).read_bytes() == CONTENT
+    unchecked = replace(corpus, sha256=None)
+    server.mark, server.cuts = mark, [1_000_000] * 100
+    with pytest.raises(TextError, match="the same command starts over, as the server gives no mark"):
+        download(unchecked, tmp_path)
+    server.asked = []
+    server.cuts = [1_000_000]
+    assert download(unchecked, tmp_path).read_bytes() == CONTENT
     assert [asked for _, asked in server.asked] == [None, None]
+
+
+@pytest.mark.parametrize("mark", [None, 'W/"weak"'])
+def test_a_checksum_lets_it_go_on_without_a_mark(
+    server: Server, corpus: PublicCorpus, tmp_path: Path, mark: str | None
+) -> None:
+    server.mark, server.cuts = mark, [1_000_000, 0, 0, 0, 0]
+    with pytest.raises(TextError, match="1,000,000 bytes are kept and the same command goes on"):
+        download(corpus, tmp_path)
+    server.asked, server.cuts = [], [500_000]
+    assert download(corpus, tmp_path).read_bytes() == CONTENT
+    assert [asked for _, asked in server.asked] == ["bytes=1000000-", "bytes=1500000-"]
+
+
+def test_parts_that_do_not_belong_together_are_got_again_once(
+    server: Server, corpus: PublicCorpus, tmp_path: Path
+) -> None:
+    server.mark, server.content, server.cuts = None, b"x" * 3_000_000, [1_000_000, 0, 0, 0, 0]
+    with pytest.raises(TextError, match="are kept"):
+        download(corpus, tmp_path)
+    server.content, server.cuts, server.asked = CONTENT, [], []
+    said: list[str] = []
+    assert download(corpus, tmp_path, say=said.append).read_bytes() == CONTENT
+    assert [asked for _, asked in server.asked] == ["bytes=1000000-", None]
+    assert said == ["the rest of a.txt does not belong to its beginning; starting over"]
+
+
+def test_every_pause_is_told(server: Server, corpus: PublicCorpus, tmp_path: Path) -> None:
+    server.cuts, server.statuses, said = [1_000_000], [503], []
+    download(corpus, tmp_path, say=said.append)
+    assert said == [
+        "503 Service Unavailable; trying again in 0 s",
+        "the connection ended after 1,000,000 of 3,000,000 bytes; trying again in 0 s",
+    ]
 
 
 def test_the_rest_of_another_server_is_not_added(server: Server, corpus: PublicCorpus, tmp_path: Path) -> None:
