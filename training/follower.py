@@ -8,7 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from config.errors import ConfigError
+from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
 from runs import machine
 from runs.folder import RunFolder
 from training.distributed import LeaderGoneError, Order, Ranks
@@ -32,7 +32,7 @@ class Follower:
             return EXIT_DONE
         except LeaderGoneError:
             return EXIT_FAILED
-        except ConfigError as error:
+        except (ConfigError, TextError, RunError, CheckpointError, TrainingError) as error:
             self.ranks.report_failure(str(error))
         except Exception as error:
             self.ranks.report_failure(f"{type(error).__name__}: {error}")
