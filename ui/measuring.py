@@ -58,7 +58,7 @@ def draw_answer(config: RunConfig | None) -> None:
             st.error(literal(measured.problem), icon=":material/error:")
             return
         sentence, icon = VERDICTS[measured.verdict]
-        st.markdown(f"{icon} **{sentence}**")
+        (st.caption if stale else st.markdown)(f"{icon} **{sentence}**")
         if measured.ran_out:
             _draw_way_out(measured, trial.config, stale)
         else:
