@@ -164,7 +164,7 @@ def _problem_of(info: FieldInfo, value: Any) -> str | None:
     if info.minimum is not None and value < info.minimum:
         return f"{info.name} {_short(value)} is below {info.minimum:,}, the least possible"
     if info.maximum is not None and value > info.maximum:
-        return f"{info.name} {_short(value)} is above {info.maximum:,}, the most this project builds"
+        return f"{info.name} {_short(value)} is above {info.maximum:,}, the most allowed"
     return None
 
 

@@ -33,11 +33,11 @@ def hold_alone(path: Path, otherwise: str) -> Iterator[None]:
 
 
 @contextmanager
-def explain_writing(folder: Path, advice: str) -> Iterator[None]:
+def explain_writing(folder: Path, again: str) -> Iterator[None]:
     """Say in one sentence why nothing can be written into `folder`, such as a full disk.
 
     Args:
-        advice: What a person can do.
+        again: What to do when there is room on the disk.
 
     Raises:
         TextError: the system refuses to write.
@@ -46,8 +46,8 @@ def explain_writing(folder: Path, advice: str) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
-        raise TextError(f"{folder} cannot be written: {reason}; {advice}") from error
+        reason = f"the disk is full; make room and {again}" if full else f"{error.strerror}; choose another folder"
+        raise TextError(f"{folder} cannot be written: {reason}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

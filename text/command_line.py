@@ -16,8 +16,8 @@ from config.errors import CheckpointError, TextError
 from config.fields import describe, is_active
 from config.flags import add_flag
 from text.blocks import Block
-from text.documents import Changes, Documents
-from text.processes import useful_processes
+from text.documents import MARKED, Changes, Documents
+from text.processes import check_processes, useful_processes
 from text.tokenizer import CLASSES, Tokenizer, load_tokenizer, train_tokenizer
 from text.words import PATTERNS
 
@@ -76,6 +76,8 @@ def train(arguments: argparse.Namespace) -> None:
     Raises:
         TextError: the text cannot be read, or does not allow this vocabulary.
     """
+    if "processes" in arguments:
+        check_processes(arguments.processes)
     _complete_settings(arguments)
     documents, changes = Documents(arguments.file, arguments.encoding), Changes()
     blocks = _not_blank(documents.blocks(changes), arguments.file)
@@ -102,6 +104,7 @@ def train(arguments: argparse.Namespace) -> None:
             special_tokens=arguments.special_tokens,
             beat=lambda: None,  # so that Ctrl-C need not wait for SentencePiece
         )
+    changes.names.pop(MARKED, None)  # what such a mark is, is for --special_tokens to say
     for sentence in changes.sentences():
         print(sentence, file=sys.stderr)
     tokenizer.save(arguments.out)

@@ -6,7 +6,7 @@ left out and every other ends in a line break, which is added where it is missin
 
     .txt  .txt.gz       one document, or as many as a separator parts (a text such as <|endoftext|> between documents)
     .jsonl  .jsonl.gz   one document per line: {"text": "..."}, the field can be chosen
-    a folder            all such files in it, in the order of their names
+    a folder            all such files in it, in the order of their names, but no hidden ones
 
 Only one line of a .jsonl file must fit in memory, so its length is limited (`text.streams.MAX_LINE_BYTES`).
 """
@@ -22,9 +22,15 @@ from typing import BinaryIO, cast
 from config.errors import TextError
 from text.blocks import Block, Part, collect
 from text.streams import Changes, read_json_lines, read_text_stream
+from text.tokenizer import END_OF_TEXT
 
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 ENCODINGS = ("utf-8", "latin-1")
+
+MARKED = (
+    f"{{}} has {END_OF_TEXT} in it, read as text; if documents end there: "
+    f"python -m text.prepare … --separator '{END_OF_TEXT}'"
+)
 
 Report = Callable[[int, int], None]
 """Called with (bytes read, bytes in all) of the files as they lie on disk."""
@@ -55,7 +61,7 @@ class Documents:
         if self.encoding not in ENCODINGS:
             raise TextError(f"there is no encoding {self.encoding[:40]!r}; use utf-8 or latin-1")
         if self.path.is_dir():
-            files = sorted(file for file in self.path.iterdir() if _is_text(file.name) and file.is_file())
+            files = [file for file in self._visible_files() if _is_text(file.name)]
             if not files and (self.path / "train.bin").is_file():
                 raise TextError(f"the folder {self.path} holds tokens, not texts: give it to train.py as --text_file")
             if not files:
@@ -66,6 +72,10 @@ class Documents:
         if not self.path.is_file():
             raise TextError(f"{self.path} is neither a text file nor a folder")
         return [self.path]
+
+    def _visible_files(self) -> list[Path]:
+        """Hidden files are nobody's text; macOS puts a `._a.txt` beside every a.txt on a foreign disk."""
+        return sorted(file for file in self.path.iterdir() if file.is_file() and not file.name.startswith("."))
 
     def size_on_disk(self) -> int:
         """Bytes of all files together, as they lie on disk."""
@@ -86,6 +96,8 @@ class Documents:
     def _parts(self, changes: Changes, report: Report) -> Iterator[Part]:
         files = self.files()
         total, before = self.size_on_disk(), 0
+        if self.path.is_dir():
+            changes.not_read = [file.name for file in self._visible_files() if not _is_text(file.name)]
         for path in files:
             with _explain_failure(path), path.open("rb") as raw:
                 stream: BinaryIO = raw
@@ -94,15 +106,18 @@ class Documents:
                 if _is_json(path.name):
                     parts = read_json_lines(stream, str(path), self.field, changes)
                 else:
-                    parts = split_documents(read_text_stream(stream, str(path), self.encoding, changes), self.separator)
+                    texts = read_text_stream(stream, str(path), self.encoding, changes)
+                    parts = split_documents(texts, self.separator)
                 empty = True
                 for part in parts:
                     empty = False
+                    if not self.separator and not _is_json(path.name) and END_OF_TEXT in part[0]:
+                        changes.note(MARKED, str(path))
                     yield part
                     report(before + raw.tell(), total)
                 before += raw.tell()
                 if empty and len(files) > 1:
-                    changes.empty_documents += 1
+                    changes.empty_documents.append(path.name)
 
 
 def split_documents(texts: Iterable[str], separator: str) -> Iterator[Part]:

@@ -29,11 +29,11 @@ from text.atomic import explain_writing, hold_alone, sync_folder, write_atomical
 from text.corpus import Corpus, read_text, split_position
 from text.learn import NOT_LEARNED, learn_tokenizer, sampling_note
 from text.prepared import TOKENIZER, PreparedFolder, find_prepared
-from text.processes import useful_processes
+from text.processes import check_processes, useful_processes
 from text.progress_bar import byte_bar
 from text.token_file import check_lengths, write_manifest
 from text.token_writer import NOTE, choose_encoder, write_tokens
-from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer
+from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_class
 from text.tokenizer_file import FILE_NAME
 from text.words import PATTERNS
 
@@ -98,7 +98,7 @@ def prepare(
         return learn_tokenizer(tokenizer, corpus, val_fraction=val_fraction, processes=processes, beat=beat, **settings)
 
     folder = out.with_name(f"{out.name}.partial")
-    with explain_writing(folder, "make room and give the same command, which goes on, or choose another --out"):
+    with explain_writing(folder, "give the same command, which goes on from here"):
         folder.mkdir(parents=True, exist_ok=True)
         with hold_alone(folder, f"another process works in {folder}: wait for it, or choose another --out"):
             made_with = _start(folder, request, make_tokenizer, say)
@@ -190,7 +190,9 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         settings = check_settings(arguments)
-        load_existing(arguments.tokenizer)  # a wrong name is told before the text is read
+        load_existing(arguments.tokenizer)  # a wrong name is told before the text is read,
+        if arguments.tokenizer == "gpt2":  # and so is a vocabulary that is not here
+            tokenizer_class("gpt2").train("", 0)
         with byte_bar("Reading") as report:
             corpus = read_text(
                 arguments.text, arguments.encoding, field=arguments.field, separator=arguments.separator, report=report
@@ -245,12 +247,15 @@ def check_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         TextError: one would have no effect, or the number of processes is out of range.
     """
     given = {name: value for name, value in given_settings(arguments, DataConfig).items() if name != "encoding"}
-    if problems := find_problems(DataConfig, given):
+    problems = find_problems(DataConfig, given)
+    if "vocab_size" in (problem.field for problem in problems) and arguments.tokenizer in ("bpe", "sentencepiece"):
+        tokenizer_class(arguments.tokenizer).train("", given["vocab_size"])  # says why it is too small
+    if problems:
         raise ConfigError(problems)
     for name in given.keys() - _with_effect(given, arguments.tokenizer).keys():
         raise TextError(f"--{name} has no effect with --tokenizer {arguments.tokenizer}: leave it out")
-    if arguments.processes is not None and not 1 <= arguments.processes <= 64:
-        raise TextError(f"--processes {arguments.processes} must be from 1 to 64")
+    if arguments.processes is not None:
+        check_processes(arguments.processes)
     return given
 
 

@@ -112,7 +112,7 @@ def link_tokens(prepared: PreparedFolder, root: Path) -> TokenFiles:
     key = prepared.files.key
     if (files := read_token_files(root / key, key)) is not None:
         return files
-    with explain_writing(root, "make room and start again"):
+    with explain_writing(root, "start again"):
         return _link(prepared, root, key)
 
 

@@ -14,12 +14,23 @@ from typing import TypeVar
 from config.errors import TextError
 
 PIECES_PER_PROCESS = 2  # waiting or at work: enough to keep everyone busy, few enough to stay small in memory
+MOST_ASKED = 64
 MOST_PROCESSES = 8  # by default: 8 with gpt2's vocabulary stay below 1 GB together
 BEAT_SECONDS = 0.2
 SEVERAL_PROCESSES_BYTES = 10_000_000  # of text: below this, starting processes takes longer than they save
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+
+def check_processes(processes: int) -> None:
+    """Refuse a number that nobody can mean.
+
+    Raises:
+        TextError: below 1, or above 64.
+    """
+    if not 1 <= processes <= MOST_ASKED:
+        raise TextError(f"--processes {processes} must be from 1 to {MOST_ASKED}")
 
 
 def useful_processes(text_bytes: int) -> int:

@@ -21,7 +21,8 @@ class Changes:
     """What reading changed, by file."""
 
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    empty_documents: int = 0
+    empty_documents: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
 
     def note(self, sentence: str, name: str) -> None:
         """Remember that `sentence`, which has a place for the name, is true of a file."""
@@ -32,12 +33,21 @@ class Changes:
         """What to tell a person."""
         found = []
         for sentence, names in self.names.items():
-            more = f" and {len(names) - 1:,} more files" if len(names) > 1 else ""
-            found.append(sentence.format(names[0] + more))
+            found.append(sentence.format(_some(names, 1)))
         if self.empty_documents:
-            were = "document was" if self.empty_documents == 1 else "documents were"
-            found.append(f"{self.empty_documents:,} empty {were} left out.")
+            were = "document was" if len(self.empty_documents) == 1 else "documents were"
+            found.append(f"{len(self.empty_documents):,} empty {were} left out: {_some(self.empty_documents)}.")
+        if self.not_read:
+            are = "file is" if len(self.not_read) == 1 else "files are"
+            which = f"not read (no .txt, .txt.gz, .jsonl): {_some(self.not_read)}"
+            found.append(f"{len(self.not_read):,} {are} {which}.")
         return found
+
+
+def _some(names: list[str], shown: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def read_text_stream(stream: BinaryIO, name: str, encoding: str, changes: Changes) -> Iterator[str]:
@@ -88,7 +98,7 @@ def read_json_lines(stream: BinaryIO, name: str, field: str, changes: Changes) -
         if text.strip():
             yield text, True
         else:
-            changes.empty_documents += 1
+            changes.empty_documents.append(where)
 
 
 def _skip_mark(content: bytes, name: str, encoding: str, changes: Changes) -> int:

@@ -79,7 +79,7 @@ def prepare_tokens(
     key = token_key(corpus, tokenizer, val_fraction)
     files = read_token_files(root / key, key)
     if files is None:
-        with explain_writing(root, "make room and start again"):
+        with explain_writing(root, "start again"):
             root.mkdir(parents=True, exist_ok=True)
             _remove_stale(root)
             files = _make_folder(corpus, tokenizer, root, key, val_fraction, progress, processes)
@@ -225,12 +225,16 @@ def check_lengths(counts: dict[str, int], name: str, characters: int, n_ctx: int
         TextError: with the numbers.
     """
     for split, title in (("train", "training"), ("val", "validation")):
-        if counts[split] < n_ctx + 1:
-            raise TextError(
-                f"the {title} split of {name} has {counts[split]:,} tokens, but n_ctx {n_ctx:,} needs {n_ctx + 1:,} "
-                f"(a window and the token after it): give a longer text than these {characters:,} characters, or a "
-                "smaller n_ctx"
-            )
+        if counts[split] >= n_ctx + 1:
+            continue
+        has = f"the {title} split of {name} has {counts[split]:,} token{'' if counts[split] == 1 else 's'}"
+        longer = f"give a longer text than {characters:,} character{'' if characters == 1 else 's'}"
+        if n_ctx == 1:  # nobody has chosen a window yet
+            raise TextError(f"{has}, but needs 2 or more (one, and one to come after it): {longer}")
+        raise TextError(
+            f"{has}, but n_ctx {n_ctx:,} needs {n_ctx + 1:,} (a window and the token after it): {longer}, or a smaller "
+            "n_ctx"
+        )
 
 
 def _remove_stale(root: Path) -> None:

@@ -196,7 +196,7 @@ class Tokenizer(ABC):
             TextError: the folder cannot be written.
         """
         folder = Path(folder)
-        with explain_writing(folder, "make room, or choose another folder"):
+        with explain_writing(folder, "start again"):
             folder.mkdir(parents=True, exist_ok=True)
             for name, content in self.extra_files().items():
                 (folder / name).parent.mkdir(exist_ok=True)

@@ -15,11 +15,6 @@ MOST_CHARACTERS = 200_000  # of the person's text
 MOST_LEARNED_FROM = 1_000_000  # characters of a file; bpe learns from them in about a second
 LARGEST_VOCABULARY = 8_192
 BYTES = 256  # what every byte-level vocabulary begins with
-NO_GPT2 = (
-    "GPT-2's vocabulary is not on this machine. Choosing gpt2 on the Train page downloads it once (0.5 MB); the other "
-    "tokenizers need nothing."
-)
-
 Token = dict[str, Any]
 
 
@@ -105,11 +100,17 @@ def cut(kind: str, source: Source, vocab_size: int, text: str, most_drawn: int) 
         return Cut(problem=str(error))
 
 
-def gpt2_is_here() -> bool:
-    """Whether GPT-2's vocabulary can be had without a download."""
+def gpt2_missing() -> str:
+    """Why GPT-2's vocabulary cannot be had without a download, and the ways to it; "" where it can."""
     from text import gpt2
 
-    return gpt2.is_here()
+    if gpt2.is_here():
+        return ""
+    return (
+        f"GPT-2's vocabulary file {gpt2.FILE} is not on this machine. Choosing gpt2 on the Train page downloads it "
+        f"once (0.5 MB); without a network, put it from {gpt2.URL} into the folder {gpt2.cache_folder()}. The other "
+        "tokenizers need nothing."
+    )
 
 
 def lengths(source: Source, text: str, sizes: tuple[int, ...]) -> list[int]:

@@ -25,8 +25,8 @@ TALL, SMALL = 416, 320
 
 def cut(kind: str, desk: Desk, most_drawn: int) -> Cut:
     """The person's text in tokens of one kind."""
-    if kind == "gpt2" and not engine.gpt2_is_here():
-        return Cut(problem=engine.NO_GPT2)
+    if kind == "gpt2" and (missing := engine.gpt2_missing()):
+        return Cut(problem=missing)
     return engine.cut(kind, desk.source, desk.vocab_size if kind == "bpe" else desk.asked_size, desk.text, most_drawn)
 
 

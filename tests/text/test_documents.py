@@ -65,7 +65,7 @@ def test_each_line_of_jsonl_is_a_document(tmp_path: Path, name: str) -> None:
     corpus = read_text(write_lines(tmp_path / name))
     assert documents_of(corpus) == ["One.\n", "Zwei ü\n", "Three\nthree\n"]
     assert corpus.documents == 3
-    assert "2 empty documents were left out." in corpus.notes
+    assert any(note.startswith("2 empty documents were left out: ") for note in corpus.notes)
     assert any("CRLF" in note for note in corpus.notes)
 
 
@@ -130,8 +130,8 @@ def test_a_folder_holds_all_formats_in_the_order_of_names(tmp_path: Path) -> Non
     (tmp_path / "e.csv").write_text("no")
     corpus = read_text(tmp_path)
     assert documents_of(corpus) == ["One.\n", "Zwei ü\n", "Three\nthree\n", "packed\n", "last\n"]
-    assert "3 empty documents were left out." in corpus.notes
-    assert any("a.jsonl and 1 more files (CRLF or CR)" in note for note in corpus.notes)
+    assert any(note.startswith("3 empty documents were left out: ") for note in corpus.notes)
+    assert any("a.jsonl and 1 more (CRLF or CR)" in note for note in corpus.notes)
 
 
 def test_a_folder_of_tokens_says_what_it_is(tmp_path: Path) -> None:
@@ -162,3 +162,28 @@ def test_report_counts_the_bytes_on_disk(tmp_path: Path, monkeypatch: pytest.Mon
     assert told == sorted(told)
     assert len(told) >= 15
     assert told[-1] == (1500, 1500)
+
+
+def test_a_folder_names_what_it_leaves_out(tmp_path: Path) -> None:
+    files = {
+        "a.txt": "\ufeffone\n", "b.txt": "", "c.txt": "\ufefftwo\n", ".hidden.txt": "secret", "._a.txt": "\0\1",
+        "README.md": "about", "x.pdf": "%PDF", "y.csv": "1,2", "z.png": "PNG",
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    corpus = read_text(tmp_path)
+    assert corpus.text == "one\ntwo\n"
+    assert corpus.notes == (
+        f"The byte order mark at the start of {tmp_path / 'a.txt'} and 1 more was removed.",
+        "1 empty document was left out: b.txt.",
+        "4 files are not read (no .txt, .txt.gz, .jsonl): README.md, x.pdf, y.csv and 1 more.",
+    )
+
+
+def test_marks_between_documents_that_are_read_as_text_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n<|endoftext|>\ntwo\n")
+    (note,) = read_text(tmp_path / "a.txt").notes
+    assert "<|endoftext|> in it, read as text" in note and "--separator '<|endoftext|>'" in note
+    assert read_text(tmp_path / "a.txt", separator="<|endoftext|>").notes == ()
+    (tmp_path / "b.jsonl").write_text('{"text": "<|endoftext|> is a token"}')
+    assert read_text(tmp_path / "b.jsonl").notes == ()

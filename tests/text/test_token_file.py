@@ -178,16 +178,16 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TextError, match="the disk is full; make room and start again"):
         prepare_tokens(corpus, tokenizer, tmp_path, 0.1, 8)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TextError, match="the disk is full; make room and start again"):
         tokenizer.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_raises(corpus: Corpus, tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(TextError, match="file cannot be written: File exists; choose another folder"):
         prepare_tokens(corpus, tokenizer, tmp_path / "file", 0.1, 8)
 
 
