@@ -8,7 +8,7 @@ import streamlit as st
 from ui import engines, form
 from ui import tokenizer_engine as engine
 from ui.tokenizer_engine import BYTES, LARGEST_VOCABULARY, MOST_CHARACTERS, Source
-from ui.words import file_size
+from ui.words import counted, file_size
 
 SAMPLE = "training.txt"
 OWN = "The text above"
@@ -76,7 +76,7 @@ def draw() -> Desk:
 def describe(typed: str) -> list[str]:
     """How long the text is, and how much of it is used."""
     size = file_size(len(typed.encode(errors="replace")))
-    lines = [f"{len(typed):,} characters · {size} · {len(set(typed)):,} different characters"]
+    lines = [f"{counted(len(typed), 'character')} · {size} · {counted(len(set(typed)), 'different character')}"]
     if len(typed) > MOST_CHARACTERS:
         lines.append(f"This page works with the first {MOST_CHARACTERS:,} of them.")
     return lines

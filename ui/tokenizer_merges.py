@@ -10,6 +10,7 @@ from ui import tokenizer_engine as engine
 from ui.tokenizer_engine import BYTES, Step
 from ui.tokenizer_form import Desk, show_facts
 from ui.tokenizer_views import MOST_DRAWN, TALL
+from ui.words import counted
 
 STEP = "tokenizer-step"
 NEIGHBOURS = 4  # merges shown before and after
@@ -34,7 +35,7 @@ def draw(desk: Desk) -> None:
     marked = [token | {"marked": bool(step) and token.get("id") == new} for token in after.drawn]
     tokens.show([marked], key="cut-merge", label=f"The text after {step} merges", framed=True, max_height=TALL)
     saved = f"this merge makes your text {before.count - after.count:,} shorter: " if before else "your text has "
-    line = f"{saved}{after.count:,} tokens, {after.characters_per_token:.2f} characters each"
+    line = f"{saved}{counted(after.count, 'token')}, {after.characters_per_token:.2f} characters each"
     show_facts([line[0].upper() + line[1:]])
     st.html(table(learned.steps[:last], step))
 

@@ -9,11 +9,12 @@ from ui import tokenizer_engine as engine
 from ui.live import theme
 from ui.tokenizer_engine import BYTES
 from ui.tokenizer_form import Desk, show_facts
-from ui.words import count
+from ui.words import count, counted
 
 SIZES = (256, 320, 512, 1_024, 2_048, 4_096, 8_192)
 FEW = 1_024  # below, the sizes are evenly spaced
 EVEN_POINTS = 8
+FEW_TOKENS = 8
 HEIGHT = 400
 ROOM = 0.06  # share of the axis that the name of a size takes
 
@@ -74,7 +75,8 @@ def figure(
     }  # fmt: skip
     at = sizes.index(chosen)
     name = {
-        "x": math.log10(chosen) if log else chosen, "y": lengths[at], "text": f"{chosen:,}: {lengths[at]:,} tokens",
+        "x": math.log10(chosen) if log else chosen, "y": lengths[at],
+        "text": f"{chosen:,}: {counted(lengths[at], 'token')}",
         "ax": 0, "ay": -24, "showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": ink, "font": {"size": 12},
     }  # fmt: skip
     layout = {
@@ -84,7 +86,8 @@ def figure(
         "hovermode": "closest",
         "showlegend": False,
         "xaxis": xaxis,
-        "yaxis": {"title": {"text": "length of your text (tokens)"}, "rangemode": "tozero", "tickformat": ",d"},
+        "yaxis": {"title": {"text": "length of your text (tokens)"}, "rangemode": "tozero", "tickformat": ",d"}
+        | ({"dtick": 1} if max(lengths) < FEW_TOKENS else {}),  # else plotly writes 0 0 0 1 1 1
         "annotations": [name],
     }
     return {"data": [line], "layout": layout}
@@ -104,6 +107,6 @@ def spaced(sizes: Sequence[int], log: bool) -> list[int]:
 def describe(sizes: Sequence[int], lengths: Sequence[int]) -> str:
     """The curve in a sentence, for those who cannot see it."""
     return (
-        f"With a vocabulary of {sizes[0]:,} the text has {lengths[0]:,} tokens, "
+        f"With a vocabulary of {sizes[0]:,} the text has {counted(lengths[0], 'token')}, "
         f"with {sizes[-1]:,} it has {lengths[-1]:,}."
     )

@@ -186,3 +186,10 @@ def test_a_text_that_is_too_long_is_cut_and_says_so():
 def test_the_table_of_tokenizers_leaves_out_those_that_cannot():
     table = tokenizer_views.table({"byte": Cut(count=200, characters=100), "gpt2": Cut(problem="no")})
     assert "byte" in table and "gpt2" not in table and "0.50" in table and "width:100.0%" in table
+
+
+def test_a_text_of_one_letter_is_counted_as_one():
+    chart = tokenizer_sizes.figure((256,), (1,), 1, 256, "your text", "light")
+    assert chart["layout"]["annotations"][0]["text"] == "256: 1 token"
+    assert chart["layout"]["yaxis"]["dtick"] == 1  # whole numbers, each once
+    assert "dtick" not in tokenizer_sizes.figure((256,), (900,), 1, 256, "your text", "light")["layout"]["yaxis"]
