@@ -20,6 +20,7 @@ from config.fields import describe
 from config.flags import SentenceParser, add_flag, add_settings, given_settings, parser_of
 from generation.console.order import LISTS, Order
 from generation.console.settings import WritingSettings
+from runs import machine
 from runs.checkpoints import choose
 from runs.folder import CHECKPOINTS, RunFolder, find_run
 
@@ -33,6 +34,7 @@ EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    machine.share_cores()
     given = vars(build_parser().parse_args(argv))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show becomes a question mark
@@ -98,7 +100,8 @@ def continue_text(given: dict[str, Any]) -> int:
     if draft_folder is not None:
         check_draft(draft_folder, tokenizer)
     tokens = encode_prompt(tokenizer, prompt_text)
-    order = Order().changed(tokenizer, numbers | {name: given[name] for name in LISTS if name in given})
+    lists = {name: given[name] for name in LISTS if name in given}
+    order = Order.for_tokenizer(tokenizer).changed(tokenizer, numbers | lists)
     for name, reason in order.idle(has_draft="draft" in given, is_json=is_json).items():
         tell(f"--{name} has no effect: {reason}")
 

@@ -18,7 +18,7 @@ ONLY_DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 MOST_BIAS = 1_000_000  # adding more to a logit could overflow
 LISTS = {
     "stop": "End a text before this string, also where it begins or ends inside tokens.",
-    "stop_token": "End a text with this token: an id, or a text that is one token.",
+    "stop_token": "End a text with this token, an id or a text that is one, or with none. Default the end of a text.",
     "logit_bias": 'Add VALUE to the logit of TOKEN, an id or a text that is one token ("5" in quotes); -inf bars it.',
 }
 """What can be given several times."""
@@ -34,6 +34,11 @@ class Order:
     logit_bias: tuple[tuple[int, float], ...] = ()
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
+    @staticmethod
+    def for_tokenizer(tokenizer: "Tokenizer") -> "Order":
+        """What is done unless a person says otherwise: a text ends where the model says that it does."""
+        return Order(stop_tokens=() if tokenizer.end_of_text is None else (tokenizer.end_of_text,))
+
     def changed(self, tokenizer: "Tokenizer", values: Mapping[str, Any]) -> "Order":
         """The order with these values, lists as they were typed.
 
@@ -47,7 +52,8 @@ class Order:
             if "" in lists["stop"]:
                 raise ConfigError([Problem("stop", "stop '' would end every text at once: give a character")])
         if "stop_token" in values:
-            lists["stop_tokens"] = tuple(parse_token(tokenizer, "stop_token", text) for text in values["stop_token"])
+            texts = () if values["stop_token"] == ["none"] else values["stop_token"]
+            lists["stop_tokens"] = tuple(parse_token(tokenizer, "stop_token", text) for text in texts)
         if "logit_bias" in values:
             lists["logit_bias"] = tuple(parse_bias(tokenizer, text) for text in values["logit_bias"])
         settings = self.settings.replace(**numbers) if numbers else self.settings

@@ -20,9 +20,18 @@ ROOT = Path(__file__).parent.parent.parent
 TEXT = "To be, or not to be: that is the question.\nnaïve 漢字 🙂 " * 20
 
 
-def make_run(checkpoints, *, tokenizer_type="character", steps=((2, 3.0),), name="hopeful heron", text=TEXT, **fields):
+def make_run(
+    checkpoints,
+    *,
+    tokenizer_type="character",
+    steps=((2, 3.0),),
+    name="hopeful heron",
+    text=TEXT,
+    special_tokens=(),
+    **fields,
+):
     """A run as the worker leaves it, with an untrained model; `steps` are (step, validation loss)."""
-    tokenizer = train_tokenizer(tokenizer_type, text, 260)
+    tokenizer = train_tokenizer(tokenizer_type, text, 260, special_tokens=special_tokens)
     model = ModelConfig(**{"d_model": 16, "n_layers": 1, "n_heads": 2, "d_mlp": 32, "n_ctx": 16} | fields)
     run = create_run(checkpoints, RunConfig(model=model), {"seed": 1}, name=name)
     tokenizer.save(run.tokenizer_path)

@@ -14,6 +14,7 @@ from generation.console import writer
 from generation.generate import generate
 from generation.samplers import build_samplers
 from tests.cli.infer_runs import ROOT, call, make_run, refused, start
+from text.tokenizer import END_OF_TEXT
 from training.checkpoint import load_model, load_tokenizer_of
 
 SMALL = ("--prompt", "To be", "--max_new_tokens", 30, "--seed", 3)
@@ -86,6 +87,16 @@ def test_a_text_ends_with_its_stop_token_and_not_before_the_minimum(run, capsys)
     longer = text_of(run, capsys, "--stop_token", letter, "--min_new_tokens", 25)
     assert len(longer) >= len("To be") + 25
     assert letter not in longer[5:-2]
+
+
+def test_a_text_ends_where_the_model_says_so_unless_it_is_told_to_go_on(tmp_path, capsys):
+    run = make_run(tmp_path / "checkpoints", special_tokens=[END_OF_TEXT])
+    end = load_tokenizer_of(run.path).end_of_text
+    flags = ("--logit_bias", f"{end}=1000", "--json")
+    for more, written, reason in (((), 1, "stop_token"), (("--stop_token", "none"), 30, "length")):
+        assert call("--checkpoint", run.path, *SMALL, *flags, *more) == 0
+        *tokens, sample = (line for line in lines(capsys) if line["event"] in ("token", "sample"))
+        assert [token["token"] for token in tokens] == [end] * written and sample["end"] == reason
 
 
 def test_a_bias_bars_and_forces(run, capsys):
