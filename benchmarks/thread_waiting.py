@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def main() -> int:
 
 
 @contextmanager
-def busy_programs(count: int):
+def busy_programs(count: int) -> Iterator[None]:
     """Programs that want a core each."""
     programs = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
