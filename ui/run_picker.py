@@ -1,6 +1,8 @@
 """Choosing a run and one of its checkpoints, with a card that says what was chosen."""
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 import streamlit as st
 
@@ -11,11 +13,14 @@ from runs import folder
 from runs.checkpoints import CheckpointInfo, choose, list_checkpoints
 from runs.folder import RunFolder, list_runs, open_run
 from runs.verification import read_val_loss
-from ui import sparkline
+from ui import sparkline, steady_choice
 from ui.curves import read_run
 from ui.run_cards import evaluations
 from ui.run_header import model_title
 from ui.words import count, literal, number
+
+DAMAGED = "⊘"  # an entry of a list can have no colour of its own
+STAMP = len("20261130141502")  # what a run's id begins with
 
 
 def runs_with_checkpoints() -> list[RunFolder]:
@@ -25,18 +30,15 @@ def runs_with_checkpoints() -> list[RunFolder]:
 
 def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
     """A list of runs; the address (`?run=…`) names the chosen one and chooses it when the page is opened."""
-    ids = [run.id for run in runs]
+    by_id = {run.id: run for run in runs}
     asked = st.query_params.get("run")
-    if asked in ids and st.session_state.get("picked_from_address") != asked:
+    if asked in by_id and st.session_state.get("picked_from_address") != asked:
         st.session_state["generate_run"] = st.session_state["picked_from_address"] = asked
-    elif asked is not None and asked not in ids:
+    elif asked is not None and asked not in by_id:
         st.warning(literal(why_not(asked)), icon=":material/link_off:")
-    if st.session_state.get("generate_run") not in ids:
-        st.session_state["generate_run"] = ids[0]
-    titles = {run.id: _run_line(run) for run in runs}
-    picked = st.selectbox("Run", ids, format_func=titles.__getitem__, key="generate_run", persist_state="session")
+    picked = steady_choice.choose("Run", run_lines(runs), key="generate_run") or runs[0].id
     st.query_params["run"] = st.session_state["picked_from_address"] = picked
-    return runs[ids.index(picked)]
+    return by_id[picked]
 
 
 def why_not(run_id: str) -> str:
@@ -48,14 +50,29 @@ def why_not(run_id: str) -> str:
     return f"{name} has no checkpoint yet: it saves one on its way, and at the end."
 
 
-def _run_line(run: RunFolder) -> str:
+def run_lines(runs: Sequence[RunFolder]) -> dict[str, str]:
+    """A line for each run by its id; runs of one name are told apart by when they were made."""
+    names = {run.id: run.read_label().name for run in runs}
+    often = Counter(names.values())
+    return {run.id: _run_line(run, names[run.id], dated=often[names[run.id]] > 1) for run in runs}
+
+
+def _run_line(run: RunFolder, name: str, *, dated: bool) -> str:
     """A run's name, and the loss of the checkpoint that it offers first: a damaged one counts for nothing."""
-    name = run.read_label().name
+    made = f" · {made_at(run.id)}" if dated else ""
     try:
         loss = read_val_loss(choose(run))
     except CheckpointError:
-        return f"{name} · no usable checkpoint"
-    return name if loss is None else f"{name} · {number(loss)}"
+        return f"{DAMAGED} {name}{made} · no usable checkpoint"
+    return f"{name}{made}" if loss is None else f"{name}{made} · {number(loss)}"
+
+
+def made_at(run_id: str) -> str:
+    """30 Nov 14:15:02, from 20261130141502 (UTC, as everywhere in the folder), with what else the id has."""
+    try:
+        return datetime.strptime(run_id[:STAMP], "%Y%m%d%H%M%S").strftime("%-d %b %H:%M:%S") + run_id[STAMP:]
+    except ValueError:  # a folder that was renamed by hand
+        return run_id
 
 
 def order(checkpoints: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
@@ -67,24 +84,24 @@ def order(checkpoints: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
 
 
 def pick_checkpoint(run: RunFolder) -> CheckpointInfo | None:
-    """The checkpoints of a run, damaged ones last with their reason; None where the picked one cannot be used."""
+    """The checkpoints of a run, damaged ones last and why below; None where the picked one cannot be used."""
     checkpoints = list_checkpoints(run)
     sound = order(checkpoints)
-    damaged = [info for info in reversed(checkpoints) if not info.ok]
-    picked = st.selectbox(
-        "Checkpoint", sound + damaged, key=f"checkpoint_{run.id}", persist_state="session",
-        format_func=lambda info: _checkpoint_line(info, best=bool(sound) and info == sound[0]),
-    )  # fmt: skip
-    if not sound:
-        st.error("No checkpoint of this run can be used.", icon=":material/error:")
-    if picked and not picked.ok:
-        st.error(f"Step {picked.step:,} cannot be used. {literal(picked.problem)}", icon=":material/block:")
-    return picked if picked and picked.ok else None
+    by_step = {info.step: info for info in [*sound, *(info for info in reversed(checkpoints) if not info.ok)]}
+    lines = {step: _checkpoint_line(info, best=info in sound[:1]) for step, info in by_step.items()}
+    step = steady_choice.choose("Checkpoint", lines, key=f"checkpoint_{run.id}")
+    picked = by_step.get(step) if step is not None else None
+    if picked and picked.ok:
+        return picked
+    why = f"Step {picked.step:,} cannot be used. {literal(picked.problem)}" if picked else ""
+    none = "" if sound else "No checkpoint of this run can be used. "
+    st.error(none + why, icon=":material/block:")
+    return None
 
 
 def _checkpoint_line(info: CheckpointInfo, *, best: bool) -> str:
     if not info.ok:
-        return f"step {info.step:,} · damaged: {info.problem}"
+        return f"{DAMAGED} step {info.step:,} · damaged"
     loss = f" · {number(info.val_loss_nats)}" if info.val_loss_nats is not None else ""
     return f"step {info.step:,}{loss}" + (" · best" if best and loss else "")
 

@@ -100,6 +100,48 @@ def test_the_address_chooses_the_run(run, checkpoints):
     assert open_page(run.id).selectbox(key="generate_run").value == run.id
 
 
+def with_the_words(app: AppTest, **said: str) -> AppTest:
+    """Run as a browser does: it goes on to say the words that it has, not those that AppTest would look up anew."""
+    words = {app.selectbox(key=key).proto.id: value for key, value in said.items()}
+    run_script = app._run
+
+    def run_with_words(states, **more):
+        for state in states.widgets:
+            if state.id in words:
+                state.string_value = words[state.id]
+        return run_script(states, **more)
+
+    app._run = run_with_words
+    try:
+        return healthy(app.run())
+    finally:
+        app._run = run_script
+
+
+def test_what_was_chosen_stays_while_a_training_renames_it(run, checkpoints):
+    newer = make_run(checkpoints, name="calm-heron")
+    add_checkpoint(newer)
+    app = open_page(run.id)
+    best = f"checkpoint_{run.id}"
+    words = {"generate_run": "brave-otter · 1.600", best: "step 200 · 1.600 · best"}
+    add_checkpoint(run, 250, val_loss_nats=1.1)  # a better one, from the worker
+    for _ in range(3):
+        with_the_words(app, **words)
+        assert app.selectbox(key="generate_run").value == run.id == app.query_params["run"]
+        assert app.selectbox(key=best).value == 200
+    assert app.selectbox(key="generate_run").options[1] == "brave-otter · 1.100"
+    with_the_words(app, generate_run="calm-heron · 1.700")
+    assert app.selectbox(key="generate_run").value == newer.id
+
+
+def test_runs_of_one_name_can_be_told_apart(run, checkpoints):
+    other = make_run(checkpoints)
+    other.write_label(name="brave-otter")
+    add_checkpoint(other)
+    options = open_page().selectbox(key="generate_run").options
+    assert len(set(options)) == 2 and all(line.startswith("brave-otter · ") and ":" in line for line in options)
+
+
 @pytest.mark.parametrize("wrong", ["20200101000000", "../../etc", "**x**"])
 def test_a_wrong_address_is_a_sentence(run, wrong):
     app = open_page(wrong)
@@ -113,7 +155,7 @@ def test_a_damaged_checkpoint_is_marked_with_its_reason_and_refused(run):
     weights.write_bytes(data)
     app = open_page()
     box = app.selectbox[1]
-    assert box.options[0] == "step 300 · 1.700 · best" and box.options[1].startswith("step 200 · damaged: ")
+    assert box.options[0] == "step 300 · 1.700 · best" and box.options[1] == "⊘ step 200 · damaged"
     assert app.selectbox(key="generate_run").options == ["brave-otter · 1.700"]  # not 1.600, which nobody can load
     assert not app.error and not app.button(key="generate").disabled
     healthy(box.select_index(1).run())
@@ -124,7 +166,9 @@ def test_a_run_with_only_damaged_checkpoints_can_be_looked_at_but_not_used(run):
     for step in (200, 300):
         (run.step_path(step) / "model.safetensors").unlink()
     app = open_page()
-    assert "No checkpoint of this run can be used" in text_of(app)
+    (problem,) = app.error  # one box for one thing
+    assert problem.value.startswith("No checkpoint of this run can be used. Step 300 cannot be used.")
+    assert app.selectbox(key="generate_run").options == ["⊘ brave-otter · no usable checkpoint"]
     assert app.button(key="generate").disabled
 
 
