@@ -157,7 +157,7 @@ def load_tokenizer_of(folder: Path, given: dict[str, Any]) -> Tokenizer:
     Raises:
         ConfigError: --tokenizer_type names another one.
     """
-    from text.tokenizer import load_tokenizer
+    from text.tokenizer_types import load_tokenizer
 
     run = RunFolder(folder.parent)
     run.read_model_config()  # says in a sentence what a folder that is no run lacks

@@ -112,5 +112,5 @@ class DataConfig(Settings):
 
     @property
     def tokenizer_options(self) -> dict[str, str]:
-        """What `text.tokenizer.train_tokenizer` is told beside type and size."""
+        """What `text.tokenizer_types.train_tokenizer` is told beside type and size."""
         return {"bpe_pattern": self.bpe_pattern, "sentencepiece_model": self.sentencepiece_model}

@@ -9,7 +9,7 @@ from components.model import build_model
 from config.presets import load_preset
 from text.batches import get_batch
 from text.corpus import read_text
-from text.tokenizer import train_tokenizer
+from text.tokenizer_types import train_tokenizer
 
 
 def main(steps: int) -> None:

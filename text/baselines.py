@@ -33,7 +33,8 @@ from config.errors import CheckpointError, TextError
 from text.atomic import write_atomically
 from text.ngram import ngram_nats, uniform_nats
 from text.token_file import open_tokens
-from text.tokenizer import Tokenizer, load_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import load_tokenizer
 
 FILE_NAME = "baselines.json"
 FORMAT = 1

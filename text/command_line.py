@@ -18,7 +18,8 @@ from config.flags import add_flag
 from text.blocks import Block
 from text.documents import MARKED, Changes, Documents
 from text.processes import check_processes, useful_processes
-from text.tokenizer import CLASSES, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import CLASSES, load_tokenizer, train_tokenizer
 from text.words import PATTERNS
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2

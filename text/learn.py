@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from text.blocks import take
 from text.corpus import Corpus, split_position
-from text.tokenizer import END_OF_TEXT, Tokenizer, train_tokenizer
+from text.tokenizer import END_OF_TEXT, Tokenizer
+from text.tokenizer_types import train_tokenizer
 
 SAMPLE_CHARACTERS = 20_000_000
 """A tokenizer learns from at most this much; of a longer text, from pieces spread evenly over the training split."""
@@ -29,7 +30,7 @@ def learn_tokenizer(
     processes: int = 1,
     beat: Callable[[], None] | None = None,
 ) -> Tokenizer:
-    """`text.tokenizer.train_tokenizer` for a corpus of any length, in bounded memory.
+    """`text.tokenizer_types.train_tokenizer` for a corpus of any length, in bounded memory.
 
     The character tokenizer gets every character of the whole text, as always. What is learned is learned from
     `sample_for_tokenizer`. For several documents it gets a token that parts them,

@@ -33,8 +33,9 @@ from text.processes import check_processes, useful_processes
 from text.progress_bar import byte_bar
 from text.token_file import check_lengths, write_manifest
 from text.token_writer import NOTE, choose_encoder, write_tokens
-from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_class
+from text.tokenizer import END_OF_TEXT, Tokenizer
 from text.tokenizer_file import FILE_NAME
+from text.tokenizer_types import CLASSES, load_tokenizer, tokenizer_class
 from text.words import PATTERNS
 
 EXIT_STOPPED, EXIT_WRONG_INPUT = 1, 2
@@ -66,7 +67,7 @@ def prepare(
         tokenizer: A type of tokenizer, or the folder of one.
         vocab_size, bpe_pattern, sentencepiece_model: For a tokenizer that is trained; see config/data_config.py.
         processes: How many work at a time.
-        beat: Called a few times a second while a tokenizer learns; see `text.tokenizer.train_tokenizer`.
+        beat: Called a few times a second while a tokenizer learns; see `text.tokenizer_types.train_tokenizer`.
         report: Called with (bytes done, bytes in all) of the text.
         say: Called with a sentence when there is something to tell.
 

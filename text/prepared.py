@@ -18,7 +18,8 @@ from config.errors import TextError
 from config.fields import describe, is_active
 from text.atomic import explain_writing
 from text.token_file import MANIFEST, TEMPORARY, TokenFiles, hash_file, publish, read_manifest, read_token_files
-from text.tokenizer import Tokenizer, load_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import load_tokenizer
 
 TOKENIZER = "tokenizer"
 

@@ -21,7 +21,8 @@ from text.atomic import write_atomically
 from text.blocks import Block, Split, cut_into_pieces
 from text.corpus import Corpus
 from text.processes import map_in_processes
-from text.tokenizer import Tokenizer, load_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import load_tokenizer
 
 NOTE = "progress.json"
 

@@ -22,7 +22,8 @@ from runs import machine
 from runs.checkpoints import choose, make_temporary_folder, prune, publish, sweep, verify
 from runs.files import read_json, write_json
 from runs.folder import RunFolder
-from text.tokenizer import Tokenizer, load_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import load_tokenizer
 from training.distributed import ALONE, Ranks
 from training.gate import check_size, read_tensors
 from training.optimizer import ModelOptimizer

@@ -21,7 +21,8 @@ from text.learn import learn_tokenizer, sampling_note
 from text.prepared import find_prepared, follow_prepared, link_tokens
 from text.processes import useful_processes
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
-from text.tokenizer import Tokenizer, load_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import load_tokenizer
 
 
 @dataclass(frozen=True)

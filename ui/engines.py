@@ -102,7 +102,7 @@ def first_batch(data: DataConfig, n_ctx: int, batch_size: int, seed: int, rows: 
 def _tokenized(data: DataConfig, stamp: tuple[int, int]) -> tuple[Any, Any, Any, int]:
     """Tokenizer, token ids of both splits, and how many characters the whole text has."""
     from text.corpus import read_text, split_index
-    from text.tokenizer import train_tokenizer
+    from text.tokenizer_types import train_tokenizer
 
     corpus = read_text(data.text_file, data.encoding, data.data_size)
     part = corpus.head(MOST_CHARACTERS)

@@ -84,7 +84,7 @@ def _model(path: str, stamp: str) -> Any:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _tokenizer_of(run_path: str, stamp: str) -> Any:
-    from text.tokenizer import load_tokenizer
+    from text.tokenizer_types import load_tokenizer
 
     return load_tokenizer(Path(run_path, "tokenizer"))
 

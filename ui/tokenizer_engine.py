@@ -179,7 +179,7 @@ def _tokenizer(kind: str, source: Source, vocab_size: int) -> Any:
     from config.errors import TextError
     from text.byte_pair import BytePairTokenizer
     from text.sentence_piece import SentencePieceTokenizer
-    from text.tokenizer import tokenizer_class
+    from text.tokenizer_types import tokenizer_class
 
     if kind == "sentencepiece":
         return SentencePieceTokenizer.train(_text_of(source), vocab_size, exact=False)

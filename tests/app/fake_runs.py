@@ -109,7 +109,7 @@ def add_checkpoint(run: RunFolder, step: int = 300, val_loss_nats: float = 1.7, 
 
     from components.model import build_model
     from runs.checkpoints import write_commit
-    from text.tokenizer import train_tokenizer
+    from text.tokenizer_types import train_tokenizer
 
     torch.set_num_threads(1)
     tokenizer = train_tokenizer("character", TEXT, 0, val_fraction=0.0)

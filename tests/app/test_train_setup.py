@@ -334,7 +334,7 @@ def test_tokenizer_that_is_not_there_is_told(page, monkeypatch):
     def offline(*_, **__):
         raise TextError("GPT-2's vocabulary is not on this machine")
 
-    monkeypatch.setattr("text.tokenizer.train_tokenizer", offline)
+    monkeypatch.setattr("text.tokenizer_types.train_tokenizer", offline)
     page.session_state["form-tab"] = "Text"
     page.session_state["data-data_size"] = "9000"
     page.run()

@@ -14,7 +14,7 @@ from config.run_config import RunConfig
 from runs.checkpoints import WEIGHTS, write_commit
 from runs.files import write_json
 from runs.folder import create_run
-from text.tokenizer import train_tokenizer
+from text.tokenizer_types import train_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = "To be, or not to be: that is the question.\nnaïve 漢字 🙂 " * 20

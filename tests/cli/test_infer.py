@@ -16,7 +16,7 @@ from generation.samplers import build_samplers
 from runs.checkpoints import WEIGHTS, write_commit
 from runs.files import write_json
 from tests.cli.infer_runs import call, make_run, refused, start
-from text.tokenizer import load_tokenizer
+from text.tokenizer_types import load_tokenizer
 
 ROOT = Path(__file__).parent.parent.parent
 

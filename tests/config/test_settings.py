@@ -112,7 +112,7 @@ def test_how_a_tokenizer_learns_is_shown_with_it_alone():
 def test_the_choices_are_those_that_the_text_folder_has():
     """config/ cannot import text/, so the names stand in both."""
     from text.sentence_piece import MODEL_TYPES
-    from text.tokenizer import CLASSES
+    from text.tokenizer_types import CLASSES
     from text.words import PATTERNS
 
     fields = describe(DataConfig)

@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import TextError
 from generation.prompt import TextStream, encode_prompt
-from text.tokenizer import train_tokenizer
+from text.tokenizer_types import train_tokenizer
 
 TEXT = "To be, or not to be: that is the question.\nnaïve 漢字 🙂🙂 done\n" * 40
 

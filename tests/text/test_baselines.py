@@ -16,7 +16,7 @@ from text.baselines import compute_baselines, gzip_bytes, read_baselines, sample
 from text.corpus import read_text
 from text.ngram import ngram_nats
 from text.token_file import open_tokens, prepare_tokens
-from text.tokenizer import train_tokenizer
+from text.tokenizer_types import train_tokenizer
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from text.byte_pair import BytePairTokenizer, MergeStep, learn_merges
 from text.gpt2 import Gpt2Tokenizer
 from text.merge_tokenizer import encode_word, parse_merge, to_signs
 from text.pieces import cut_at_words
-from text.tokenizer import load_tokenizer
+from text.tokenizer_types import load_tokenizer
 from text.word_counts import count_words
 
 

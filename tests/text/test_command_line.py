@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from text.command_line import main
-from text.tokenizer import CLASSES, load_tokenizer
+from text.tokenizer_types import CLASSES, load_tokenizer
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from config.errors import TextError
 from text.corpus import check_text, make_corpus, parse_data_size, read_text, split_index, split_position
 from text.learn import learn_tokenizer, most_characters, sample_for_tokenizer, sampling_note
-from text.tokenizer import train_tokenizer
+from text.tokenizer_types import train_tokenizer
 
 
 def test_a_file_is_read_as_it_is(tmp_path: Path) -> None:

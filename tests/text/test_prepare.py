@@ -29,7 +29,8 @@ from text.processes import PIECES_PER_PROCESS
 from text.progress_bar import byte_bar
 from text.token_file import open_tokens, prepare_tokens
 from text.token_writer import encode_in_processes, write_tokens
-from text.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer import END_OF_TEXT, Tokenizer
+from text.tokenizer_types import load_tokenizer, train_tokenizer
 
 ROOT = Path(__file__).parents[2]
 

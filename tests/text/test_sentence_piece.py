@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import CheckpointError, TextError
 from text.sentence_piece import MAX_LINE_CHARACTERS, SentencePieceTokenizer, _lines
-from text.tokenizer import load_tokenizer
+from text.tokenizer_types import load_tokenizer
 
 
 @pytest.mark.parametrize("model_type", ["bpe", "unigram"])

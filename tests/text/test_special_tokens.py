@@ -9,8 +9,9 @@ from text.byte import ByteTokenizer
 from text.byte_pair import BytePairTokenizer, MergeStep
 from text.character import CharacterTokenizer
 from text.gpt2 import Gpt2Tokenizer
-from text.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer import END_OF_TEXT, Tokenizer
 from text.tokenizer_file import hash_record
+from text.tokenizer_types import load_tokenizer, train_tokenizer
 
 OVERLAPPING = ("<|a|>", "<|a|><|b|>", "|><|", "<|b|>")
 

@@ -12,7 +12,8 @@ import pytest
 from config.errors import TextError
 from text.corpus import Corpus, make_corpus, split_index
 from text.token_file import TEMPORARY, TokenFiles, open_tokens, prepare_tokens, token_key
-from text.tokenizer import Tokenizer, train_tokenizer
+from text.tokenizer import Tokenizer
+from text.tokenizer_types import train_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from text.corpus import make_corpus
 from text.gpt2 import Gpt2Tokenizer
 from text.sentence_piece import SentencePieceTokenizer
 from text.token_writer import encode_piece
-from text.tokenizer import CLASSES, END_OF_TEXT, Tokenizer, load_tokenizer, train_tokenizer
+from text.tokenizer import END_OF_TEXT, Tokenizer
+from text.tokenizer_types import CLASSES, load_tokenizer, train_tokenizer
 
 MAKERS: dict[str, Callable[[str], Tokenizer]] = {
     "character": CharacterTokenizer.train,
@@ -290,7 +291,7 @@ class TestTraining:
     def test_equal_in_another_process(self, story: str) -> None:
         """Hash seeds differ from process to process; the vocabulary must not."""
         code = (
-            "import sys; from text.tokenizer import train_tokenizer; t = sys.stdin.read();"
+            "import sys; from text.tokenizer_types import train_tokenizer; t = sys.stdin.read();"
             "print(*(train_tokenizer(n, t, 330).content_hash() for n in ('character', 'bpe', 'sentencepiece')))"
         )
         result = subprocess.run(

@@ -11,7 +11,8 @@ from torch import nn
 from components.model import build_model
 from config.model_config import ModelConfig
 from text.batches import get_batch
-from text.tokenizer import END_OF_TEXT, train_tokenizer
+from text.tokenizer import END_OF_TEXT
+from text.tokenizer_types import train_tokenizer
 from training.evaluate import Evaluator, Score
 from training.precision import autocast
 
