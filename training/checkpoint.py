@@ -182,8 +182,9 @@ def _check_free_space(folder: Path, needed: int) -> None:
     free = machine.free_disk_bytes(folder)
     if free < SPARE * needed:
         raise TrainingError(
-            f"the disk has {free / 1e6:,.0f} MB free and a checkpoint of {needed / 1e6:,.0f} MB "
-            f"wants {SPARE} times its size: free some space and resume; the checkpoints so far are whole"
+            f"the disk has {free / 1e6:,.0f} MB free and a checkpoint of {needed / 1e6:,.0f} MB wants {SPARE} times "
+            "that, to be there in full before an older one goes, with room for the next: free some space and resume; "
+            "what was saved before is whole"
         )
 
 

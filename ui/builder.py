@@ -21,6 +21,8 @@ from ui.plan import FLOPS_PER_THREAD, Plan, make_plan
 from ui.setup import Setup, check
 
 FLAG_ADVICE = re.compile(r"[:;,][^:;,]*--\w.*$", re.DOTALL)  # what to type; the page has buttons for it
+OWN_TEXT = "Your own"  # what the Text tab stands on when it is not training.txt
+NO_UPLOAD = "there is no text of yours yet: upload a file or choose training.txt"
 RUNS_ASKED = 5  # the latest ones, for how fast this machine is
 
 
@@ -51,7 +53,7 @@ def gather() -> Build:
     )
     problems = dict(setup.problems)
     text, tokens = look_at_text(data, setup)
-    if problem := st.session_state.get("upload-problem") or text.problem:
+    if problem := upload_problem() or text.problem:
         problems["data", "text_file"] = in_their_words(problem, data["text_file"])
     if problem := tokens.problem:
         field = "vocab_size" if problem.startswith("vocab_size") else "tokenizer_type"
@@ -74,6 +76,12 @@ def gather() -> Build:
         if found := memory_problem(plan.memory_bytes, plan.available_bytes):
             problems["model", found.field] = found.message
     return Build(problems, None if problems else setup.config, model, stale, text, tokens, plan, measured)
+
+
+def upload_problem() -> str:
+    """Why there is nothing of one's own to train on, though that was asked for."""
+    waiting = st.session_state.get("text-source") == OWN_TEXT and not st.session_state.get("uploaded-path")
+    return st.session_state.get("upload-problem") or (NO_UPLOAD if waiting else "")
 
 
 def shown_name(path: str) -> str:

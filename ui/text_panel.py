@@ -9,10 +9,10 @@ from config.data_config import DataConfig
 from config.errors import TextError
 from runs import folder
 from ui import engines, form, tokens, uploads
-from ui.builder import Build, shown_name
+from ui.builder import OWN_TEXT, Build, shown_name, upload_problem
 from ui.words import count, counted, file_size
 
-SAMPLE, OWN = "training.txt", "Your own"
+SAMPLE, OWN = "training.txt", OWN_TEXT
 LARGEST_UPLOAD = 50  # MB; the server's own limit stands in .streamlit/config.toml
 PREVIEW_SEQUENCES = 2
 
@@ -60,8 +60,6 @@ def draw_upload() -> None:
         on_change=take_upload,
         label_visibility="collapsed",
     )
-    if not st.session_state.get("uploaded-path"):
-        st.caption(f"Until you upload one, {SAMPLE} is used.")
 
 
 def take_upload() -> None:
@@ -88,8 +86,11 @@ def draw_facts(build: Build) -> None:
     name = shown_name(st.session_state["data-text_file"])
     if problem:
         form.show_problem(problem)
-        if st.session_state.get("upload-problem"):
-            st.button(f"Use {name[:60]} instead", key="keep-text", icon=":material/undo:", on_click=choose_source)
+        if upload_problem():
+            st.button(
+                f"Use {name[:60]} instead", key="keep-text", icon=":material/undo:", on_click=show_source,
+                args=(st.session_state["data-text_file"],),
+            )  # fmt: skip
         elif "is not UTF-8" in problem:
             with st.container(horizontal=True):
                 st.button(

@@ -162,6 +162,8 @@ def test_values_survive_another_page(page):
 @pytest.mark.parametrize("number", range(3))
 def test_examples_fill_a_form_that_can_start(page, number):
     healthy(page.button(key=f"example-{number}").click().run())
+    if page.file_uploader:
+        upload(page, "good.txt", b"to be or not to be, that is the question. " * 200)
     assert not start_button(page).disabled
 
 
@@ -244,6 +246,17 @@ def test_upload_that_is_no_text_is_one_sentence(page, content, sentence):
     upload(page, "text.txt", content)
     assert problems(page).count(sentence) == 2 and "--" not in problems(page)  # on the Text tab, and beside Start
     assert "<b>Text</b>" in problems(page) and start_button(page).disabled
+
+
+def test_a_text_of_ones_own_that_is_not_there_yet_is_not_replaced_by_another(page, launched):
+    open_text(page)
+    assert start_button(page).disabled and problems(page).count("upload a file or choose training.txt") == 2
+    upload(page, "empty.txt", b"")
+    assert start_button(page).disabled and "training.txt is used" not in "".join(c.value for c in page.caption)
+    keep = page.button(key="keep-text")
+    assert keep.label == "Use training.txt instead"
+    healthy(keep.click().run())
+    assert not start_button(page).disabled and page.session_state["text-source"] == text_panel.SAMPLE
 
 
 def test_an_unusable_upload_does_not_train_on_the_one_before(page, launched):
