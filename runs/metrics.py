@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +112,7 @@ class MetricsReader:
     def _clear(self) -> None:
         self._columns: dict[str, array[float]] = {"step": array("d")}
         self._evaluations: list[dict[str, float]] = []
-        self._series: dict[tuple[str, str, int, float], GrowingSeries] = {}
+        self._series: dict[tuple[str, int, float, str], GrowingSeries] = {}
 
     def refresh(self, force: bool = False) -> bool:
         """Read what was appended; True when anything changed.
@@ -170,24 +172,34 @@ class MetricsReader:
         with self._lock:
             return [dict(row) for row in self._evaluations]
 
-    def series(self, y: str, x: str = "step", *, buckets: int = 1000, smoothing: float = 0.0) -> Points:
+    def series(
+        self, y: str, x: str = "step", *, buckets: int = 1000, smoothing: float = 0.0, kind: str = "extremes"
+    ) -> Points:
         """Column `y` over column `x` for a chart: the lowest and highest of each bucket, at most `2 * buckets` points.
 
-        A redraw costs what is new, not the length of the run.
+        A redraw costs what is new, not the length of the run, also over another x.
 
         Args:
             smoothing: weight of the past in an exponential moving average; 0 shows the values as they are.
+            kind: what a bucket becomes instead: its "mean", its "lowest" or its "highest" value.
 
         Raises:
             ValueError: buckets below 1, or smoothing outside of [0, 1).
         """
-        key = (x, y, buckets, smoothing)
+        key = (y, buckets, smoothing, kind)
         with self._lock:
-            series = self._series.pop(key, None) or GrowingSeries(buckets, smoothing)
+            series = self._series.pop(key, None) or GrowingSeries(buckets, smoothing, kind)
             while len(self._series) >= _SERIES_LIMIT:  # a smoothing slider makes a series at every stop
                 del self._series[next(iter(self._series))]
             self._series[key] = series
             return series.extend(self._column(x), self._column(y))
+
+    def at_steps(self, steps: Sequence[float], name: str) -> list[float]:
+        """Column `name` at these steps, or where the next row is; 0 at step 0, which is before the first row."""
+        with self._lock:
+            known, values = self._column("step"), self._column(name)
+            rows = [min(bisect_left(known, step), len(values) - 1) for step in steps]
+            return [values[row] if step and row >= 0 else 0.0 for row, step in zip(rows, steps, strict=True)]
 
 
 class SamplesReader:

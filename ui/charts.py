@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs.baseline_lines import add_lines, level
-from ui.curves import Curves, Points
+from ui.curves import Curves, Points, Ranged
 from ui.words import number
 
 # The same as chartCategoricalColors in .streamlit/config.toml (a test compares them).
@@ -26,6 +26,11 @@ WARNING = {"light": "#cc5a2b", "dark": "#f28e5c"}
 X_TITLES = {"step": "step", "tokens": "tokens seen", "time": "training time (seconds)"}
 HEIGHT, SMALL_HEIGHT = 416, 192
 FEW_EVALUATIONS = 50  # more points would touch each other
+BAND = "rgba(138,134,125,0.3)"  # QUIET, faint
+RATE_MARGIN = 58  # pixels: 0.00005 is wider than other numbers
+RATE_FORMATS = [
+    {"dtickrange": [None, 9e-6], "value": "~e"}, {"dtickrange": [9e-6, None], "value": "~g"},
+]  # fmt: skip
 
 EMPTY = {
     "text": "The first point appears here after the first step.", "showarrow": False, "x": 0.5, "y": 0.5,
@@ -59,10 +64,13 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         raw = _line(curves.train, color, 1, "train, each step", opacity=0.3, hoverinfo="skip", showlegend=False)
         lines = [raw, _line(curves.smoothed, color, 2.5, "train")]
     ink = INK[view.theme]
-    size = 6 if len(curves.validation[0]) <= FEW_EVALUATIONS else 3
-    points = {"mode": "lines+markers", "marker": {"color": ink, "size": size}, "cliponaxis": False}
-    lines.append(_line(curves.validation, ink, 1.5, "validation", **points))
+    few = len(curves.validation[0]) <= FEW_EVALUATIONS
+    # Without its points the line is thin enough to leave the train line beneath it in sight.
+    points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False} if few else {}
+    lines.append(_line(curves.validation, ink, 1.5 if few else 1, "validation", **points))
     figure = _figure("", HEIGHT, view, lines)
+    # Room to the left of 0, where the first point of the validation would otherwise lie on the numbers.
+    figure["layout"]["xaxis"] |= {"rangemode": "normal"} if curves.validation[0] else {}
     layout = figure["layout"]
     layout |= {"hovermode": "x unified", "showlegend": True}
     layout["legend"] = {
@@ -86,8 +94,9 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
 
 def rate_figure(curves: Curves, view: View) -> Figure:
     """The learning rate: warm-up, then decay."""
-    figure = _figure("Learning rate", SMALL_HEIGHT, view, [_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
-    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": "~g"}
+    figure = _small_figure("Learning rate", view, [_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
+    figure["layout"]["margin"] = figure["layout"]["margin"] | {"l": RATE_MARGIN}
+    figure["layout"]["yaxis"] |= {"tickformatstops": RATE_FORMATS}
     return figure
 
 
@@ -95,17 +104,37 @@ def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
     """The gradient's norm before clipping, and the length that clipping leaves."""
     color = WARNING[view.theme]
     note = f" <span style='font-weight:400;color:{color}'>clip {clip:g}</span>" if clip else ""
-    figure = _figure(f"Gradient norm{note}", SMALL_HEIGHT, view, [_line(curves.grad_norm, QUIET, 1, "gradient norm")])
-    figure["layout"]["yaxis"] |= _SMALL_Y
-    if clip and curves.grad_norm[0]:
+    figure = _small_figure(f"Gradient norm{note}", view, _ranged(curves.grad_norm, "gradient norm"))
+    if clip and curves.grad_norm.mean[0]:
         figure["layout"]["shapes"] = [level(clip, color, 1.5, opacity=1)]
     return figure
 
 
 def speed_figure(curves: Curves, view: View) -> Figure:
     """Tokens trained on in each second."""
-    figure = _figure("Tokens per second", SMALL_HEIGHT, view, [_line(curves.tokens_per_second, QUIET, 1.5, "tokens/s")])
-    figure["layout"]["yaxis"] |= _SMALL_Y | {"tickformat": "~s"}
+    figure = _small_figure("Tokens per second", view, _ranged(curves.tokens_per_second, "tokens/s"))
+    figure["layout"]["yaxis"] |= {"tickformat": "~s"}
+    return figure
+
+
+def _ranged(curve: Ranged, name: str) -> list[dict[str, Any]]:
+    """The mean, over a faint band from the lowest to the highest of each bucket."""
+    mean = _line(curve.mean, QUIET, 1.5, name)
+    if curve.lowest is None or curve.highest is None:
+        return [mean]
+    low, high = (
+        [(x, y) for x, y in zip(*edge, strict=True) if y is not None] for edge in (curve.lowest, curve.highest)
+    )
+    outline = [*low, *reversed(high)]
+    ends = ([x for x, _ in outline], [y for _, y in outline])
+    band = _line(ends, QUIET, 0, f"{name}, range", fill="toself", fillcolor=BAND, hoverinfo="skip")
+    return [band, mean]
+
+
+def _small_figure(title: str, view: View, lines: list[dict[str, Any]]) -> Figure:
+    figure = _figure(title, SMALL_HEIGHT, view, lines)
+    figure["layout"]["yaxis"] |= {"rangemode": "tozero", "nticks": 4}
+    figure["layout"]["xaxis"] |= {"nticks": 4, "tickangle": 0}
     return figure
 
 
@@ -120,9 +149,6 @@ def describe_loss(curves: Curves) -> str:
     )
 
 
-_SMALL_Y = {"rangemode": "tozero", "nticks": 4}
-
-
 def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:
     # Fixed margins: with automargin plotly lays out every chart twice, once a second.
     xaxis: dict[str, Any] = {
@@ -135,7 +161,7 @@ def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) ->
     layout: dict[str, Any] = {
         "title": {"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
         "height": height,
-        "margin": {"l": 40, "r": 8, "t": 32, "b": 44},
+        "margin": {"l": 40, "r": 16, "t": 32, "b": 44},
         "hovermode": "x",
         "showlegend": False,
         "xaxis": xaxis,

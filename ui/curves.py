@@ -3,7 +3,6 @@
 import math
 import threading
 import time
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from runs.metrics import MetricsReader, SamplesReader
 Points = tuple[Sequence[float | None], Sequence[float | None]]
 
 X_COLUMNS = {"step": "step", "tokens": "tokens_seen", "time": "elapsed_seconds"}
-# Twice as many points: a lowest and a highest value in each bucket. The charts are about 750 and 240 pixels wide.
+# A curve as it is has twice as many points: a lowest and a highest in each bucket. The charts are about 750 and 240
+# pixels wide.
 BUCKETS, SMALL_BUCKETS = 400, 120
 # The small charts change slowly, and drawing is what a live page costs the browser most.
 SMALL_SECONDS = 3.0
@@ -35,8 +35,17 @@ class Curves:
     smoothed: Points | None  # None: as it is, without smoothing
     validation: Points
     learning_rate: Points
-    grad_norm: Points
-    tokens_per_second: Points
+    grad_norm: "Ranged"
+    tokens_per_second: "Ranged"
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """A restless curve: the mean of neighbours, and from where to where they go; no range where none was merged."""
+
+    mean: Points
+    lowest: Points | None = None
+    highest: Points | None = None
 
 
 class RunReader:
@@ -47,7 +56,7 @@ class RunReader:
         self.samples = SamplesReader(run.samples_path)
         self._lock = threading.Lock()
         self._seen: deque[tuple[float, int]] = deque(maxlen=SPEED_WINDOW)
-        self._small: dict[tuple[str, str], tuple[float, Points]] = {}
+        self._small: dict[tuple[str, str, str], tuple[float, Points]] = {}
 
     def refresh(self, force: bool = False) -> None:
         """Read what the worker has written since the last call; with `force`, to the last line."""
@@ -79,41 +88,36 @@ class RunReader:
         losses = self.metrics.series
         return Curves(
             train=_drawable(losses("train_loss_nats", column, buckets=BUCKETS)),
-            smoothed=_drawable(losses("train_loss_nats", column, buckets=BUCKETS, smoothing=smoothing))
+            smoothed=_drawable(losses("train_loss_nats", column, buckets=BUCKETS, smoothing=smoothing, kind="mean"))
             if smoothing
             else None,
             validation=self._validation(column),
-            learning_rate=self._slow("learning_rate", column),
-            grad_norm=self._slow("grad_norm", column),
-            tokens_per_second=self._slow("tokens_per_second", column),
+            learning_rate=self._slow("learning_rate", column, "extremes"),
+            grad_norm=self._ranged("grad_norm", column),
+            tokens_per_second=self._ranged("tokens_per_second", column),
         )
 
-    def _slow(self, y: str, column: str) -> Points:
+    def _ranged(self, y: str, column: str) -> Ranged:
+        mean = self._slow(y, column, "mean")
+        if len(self.metrics) <= SMALL_BUCKETS:
+            return Ranged(mean)
+        return Ranged(mean, self._slow(y, column, "lowest"), self._slow(y, column, "highest"))
+
+    def _slow(self, y: str, column: str, kind: str) -> Points:
         """Points that stay the same for some seconds: an unchanged figure is not drawn again."""
         now = time.monotonic()
-        then, points = self._small.get((y, column), (-math.inf, ([], [])))
+        then, points = self._small.get((y, column, kind), (-math.inf, ([], [])))
         if now - then >= SMALL_SECONDS:
-            points = _drawable(self.metrics.series(y, column, buckets=SMALL_BUCKETS))
-            self._small[y, column] = (now, points)
+            points = _drawable(self.metrics.series(y, column, buckets=SMALL_BUCKETS, kind=kind))
+            self._small[y, column, kind] = (now, points)
         return points
 
     def _validation(self, column: str) -> Points:
+        """Where evaluations stand on x. Step 0 is before the first update, hence at 0."""
         evaluations = self.metrics.evaluations
         steps = [row.get("step", math.nan) for row in evaluations]
         losses = [row["val_loss_nats"] for row in evaluations]
-        return _drawable((self._positions(steps, column), losses))
-
-    def _positions(self, steps: list[float], column: str) -> list[float]:
-        """Where evaluations stand on x. Step 0 is before the first update, hence at 0."""
-        if column == "step":
-            return steps
-        columns = self.metrics.columns("step", column)
-        known, positions = columns["step"], columns[column]
-        found = (bisect_left(known, step) for step in steps)
-        return [
-            0.0 if step == 0 or not positions else positions[min(index, len(positions) - 1)]
-            for step, index in zip(steps, found, strict=True)
-        ]
+        return _drawable((steps if column == "step" else self.metrics.at_steps(steps, column), losses))
 
 
 def _drawable(points: tuple[Sequence[float], Sequence[float]]) -> Points:

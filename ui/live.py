@@ -42,7 +42,8 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     run_header.draw_message(status, names_of(run, status))
     run_header.draw_progress(status, reader)
     run_header.draw_numbers(reader)
-    left, right = st.columns([2, 1], gap="medium")
+    with st.container(key="watch"):
+        left, right = st.columns([2, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="center", border=False):
             st.markdown("**Loss** in nats per token", width="content")

@@ -301,6 +301,25 @@ def test_values_that_are_not_finite_hide_no_others():
     assert (x[3], thinned[3]) == (8, 3.0)
 
 
+def test_an_average_is_thinned_to_one_smooth_line_inside_its_band():
+    y = [2.0 + (-1) ** row * 0.5 for row in range(10_000)]
+    x = list(range(10_000))
+    middle, mean = GrowingSeries(100, 0.0, "mean").extend(x, y)
+    assert len(mean) <= 100 and max(mean) - min(mean) < 0.02  # through the extremes it would go from 1.5 to 2.5
+    for kind, value in (("lowest", 1.5), ("highest", 2.5)):
+        assert GrowingSeries(100, 0.0, kind).extend(x, y) == (middle, [value] * len(mean))
+    assert GrowingSeries(1, 0.0, "mean").extend([0, 1, 2, 3], [1.0, math.nan, 2.0, math.inf])[1] == [1.5]
+
+
+def test_another_x_costs_no_second_look_at_the_curve(path: Path, reader: MetricsReader):
+    rows = ({"step": n, "tokens_seen": 10 * n, "train_loss_nats": 1.0 + n % 3} for n in range(1, 4_001))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reader.refresh()
+    steps, losses = reader.series("train_loss_nats", buckets=50, smoothing=0.9, kind="mean")
+    tokens, again = reader.series("train_loss_nats", "tokens_seen", buckets=50, smoothing=0.9, kind="mean")
+    assert again == losses and tokens == [10 * step for step in steps] and len(reader._series) == 1
+
+
 def test_thinning_needs_a_bucket():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         GrowingSeries(0, 0.0).extend([1], [1])

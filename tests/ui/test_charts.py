@@ -7,11 +7,12 @@ import pytest
 
 from ui import charts
 from ui.charts import View
-from ui.curves import Curves
+from ui.curves import Curves, Ranged
 
 ROOT = Path(__file__).parents[2]
 POINTS = ([1, 2, 3], [3.0, 2.5, 2.0])
-CURVES = Curves(POINTS, ([1, 2, 3], [3.0, 2.8, 2.4]), ([0, 3], [3.5, 2.1]), POINTS, POINTS, POINTS)
+RANGED = Ranged(POINTS)
+CURVES = Curves(POINTS, ([1, 2, 3], [3.0, 2.8, 2.4]), ([0, 3], [3.5, 2.1]), POINTS, RANGED, RANGED)
 
 
 def names(figure):
@@ -26,7 +27,7 @@ def test_train_is_faint_raw_and_bold_smoothed_and_validation_has_points():
 
 
 def test_without_smoothing_there_is_one_train_line():
-    bare = Curves(POINTS, None, CURVES.validation, POINTS, POINTS, POINTS)
+    bare = Curves(POINTS, None, CURVES.validation, POINTS, RANGED, RANGED)
     assert names(charts.loss_figure(bare, "#123456", View(smoothing=0))) == ["train", "validation"]
 
 
@@ -50,6 +51,22 @@ def test_every_figure_has_a_title_and_names_its_x(make):
     assert layout["title"]["text"] and layout["xaxis"]["title"]["text"] == "tokens seen"
 
 
+def test_a_restless_curve_is_a_line_over_a_faint_band():
+    edges = ([1, 2, 3], [1.0, None, 1.5]), ([1, 2, 3], [4.0, None, 3.0])
+    curves = Curves(POINTS, None, POINTS, POINTS, Ranged(POINTS, *edges), RANGED)
+    band, mean = charts.gradient_figure(curves, View(), 0.0)["data"]
+    assert (band["x"], band["y"]) == ([1, 3, 3, 1], [1.0, 1.5, 3.0, 4.0]) and band["fill"] == "toself"
+    assert mean["y"] == POINTS[1] and band["line"]["width"] == 0
+
+
+def test_many_validation_points_leave_the_train_line_in_sight():
+    many = (list(range(100)), [2.0] * 100)
+    _, smoothed, validation = charts.loss_figure(
+        Curves(POINTS, CURVES.smoothed, many, POINTS, RANGED, RANGED), "#123456", View()
+    )["data"]
+    assert validation["mode"] == "lines" and validation["line"]["width"] < smoothed["line"]["width"] / 2
+
+
 def test_plotly_takes_every_figure():
     import plotly.graph_objects as go
 
@@ -63,9 +80,9 @@ def test_plotly_takes_every_figure():
 
 def test_an_empty_chart_says_when_it_fills():
     nothing = ([], [])
-    layout = charts.loss_figure(Curves(nothing, nothing, nothing, nothing, nothing, nothing), "#123456", View())[
-        "layout"
-    ]
+    layout = charts.loss_figure(
+        Curves(nothing, nothing, nothing, nothing, Ranged(nothing), Ranged(nothing)), "#123456", View()
+    )["layout"]
     assert "first step" in layout["annotations"][0]["text"] and layout["yaxis"]["showticklabels"] is False
     assert charts.loss_figure(CURVES, "#123456", View())["layout"]["annotations"] == []
 
@@ -85,4 +102,4 @@ def test_run_colors_are_the_theme_s():
 def test_the_chart_says_what_it_shows():
     assert charts.describe_loss(CURVES) == "Loss chart. Train loss from 3.00 to 2.40; last validation loss 2.10."
     empty = ([], [])
-    assert "empty" in charts.describe_loss(Curves(empty, None, empty, empty, empty, empty))
+    assert "empty" in charts.describe_loss(Curves(empty, None, empty, empty, Ranged(empty), Ranged(empty)))
