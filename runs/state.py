@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -57,7 +57,7 @@ class RunStatus:
     step: int = 0
     """Optimizer steps done."""
     max_steps: int | None = None
-    """Optimizer steps asked for; None until the worker knows."""
+    """Optimizer steps asked for; None until the worker knows, where config.json says epochs."""
     heartbeat: float | None = None
     """Time of the worker's last word, in seconds since 1970."""
     started: float | None = None
@@ -188,7 +188,17 @@ def read_status(run: RunFolder) -> RunStatus:
             stored = _read_stored_or_none(run)
     except RunError as error:
         return RunStatus(state="unreadable", reason=str(error))
-    return _derive(run, stored, locked)
+    status = _derive(run, stored, locked)
+    return status if status.max_steps else replace(status, max_steps=_steps_asked_for(run))
+
+
+def _steps_asked_for(run: RunFolder) -> int | None:
+    """What config.json says before the worker has counted; of epochs it must count the tokens first."""
+    try:
+        training = run.read_config().training
+    except RunError:
+        return None
+    return training.max_steps if training.epochs is None else None
 
 
 def _derive(run: RunFolder, stored: dict[str, Any] | None, locked: bool) -> RunStatus:
@@ -229,8 +239,7 @@ def _derive_unspoken(run: RunFolder, locked: bool, launch_alive: bool | None, no
 
 
 def _changed(status: RunStatus, state: str, reason: str) -> RunStatus:
-    values = {field.name: getattr(status, field.name) for field in fields(status)}
-    return RunStatus(**(values | {"state": state, "reason": reason}))
+    return replace(status, state=state, reason=reason)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -4,6 +4,7 @@ Everything here also works for a run that another tab, the command line or anoth
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import streamlit as st
 
@@ -12,10 +13,12 @@ from config.run_config import RunConfig
 from runs.baselines import overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
-from ui import charts, plot, run_details, run_header, samples
+from ui import charts, plot, run_details, run_header, samples, uploads
 from ui.charts import View
 from ui.curves import RunReader, read_run
 from ui.settle import settle
+from ui.states import steps_text
+from ui.words import literal
 
 REFRESH_SECONDS = 1.0
 
@@ -37,9 +40,34 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
         st.rerun()  # once: only a full run starts the timer (after Resume) or ends it (the last state stays)
     reader = read_run(run, force=not status.live)
     config = read_config(run)
-    baselines = read_baselines(run)
     run_header.draw_title(run, status, config)
     run_header.draw_message(status, names_of(run, status))
+    if status.state == "queued" and not len(reader.metrics):
+        _draw_waiting(status, config)
+    else:
+        _draw_progress(run, status, reader, config)
+    run_details.draw_log(run, open_at_first=status.state in ("failed", "orphaned"))
+
+
+def _draw_waiting(status: RunStatus, config: RunConfig | None) -> None:
+    """What will be trained, in the place of charts that have nothing to show."""
+    with st.container(border=True, key="waiting"):
+        facts = [steps_text(status)]
+        if config:
+            facts += [f"batches of {config.training.batch_size:,}", f"on {shown_text(config.data.text_file)}"]
+        st.markdown("**Waiting for its turn**")
+        st.caption(literal(" · ".join(facts)))
+        st.caption("The curves and the first text appear here with the first step.")
+
+
+def shown_text(path: str) -> str:
+    """training.txt; an upload is stored under a hash that says nothing."""
+    return "an uploaded text" if Path(path).parent.name == uploads.FOLDER else path
+
+
+def _draw_progress(run: RunFolder, status: RunStatus, reader: RunReader, config: RunConfig | None) -> None:
+    """How far it is, the numbers, the curves and what it writes."""
+    baselines = read_baselines(run)
     run_header.draw_progress(status, reader)
     run_header.draw_numbers(reader)
     with st.container(key="watch"):
@@ -58,7 +86,6 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
             )
         losses = {row.get("step", -1): row["val_loss_nats"] for row in reader.metrics.evaluations}
         samples.draw(reader.samples.samples, losses, height=charts.HEIGHT + charts.SMALL_HEIGHT)
-    run_details.draw_log(run, open_at_first=status.state in ("failed", "orphaned"))
 
 
 def draw_charts(

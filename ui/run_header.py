@@ -59,11 +59,17 @@ def _draw_buttons(run: RunFolder, status: RunStatus) -> None:
         waiting = "stop" in asked or status.state == "stopping"
         action = partial(control.request, run, "stop")
         with ending:
-            _button("Stopping…" if waiting else "Stop and save", ":material/stop:", action, disabled=waiting)
+            label = "Cancel" if saves_nothing(status) else "Stop and save"
+            _button("Stopping…" if waiting else label, ":material/stop:", action, disabled=waiting)
     if status.last_checkpoint:
         # A link, which the browser follows by itself: a button's click could meet the end of the run and its timer.
         with writing.container(key="run_generate", width="content"):
             st.page_link(GENERATE, label="Generate text", icon=":material/edit_note:", query_params={"run": run.id})
+
+
+def saves_nothing(status: RunStatus) -> bool:
+    """Whether a stop would end the run before there is anything to save."""
+    return status.state in ("queued", "starting") and not status.step
 
 
 def can_go_on(status: RunStatus) -> bool:

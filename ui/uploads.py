@@ -6,6 +6,8 @@ from pathlib import Path
 from config.errors import TextError
 from runs.files import write_atomically
 
+FOLDER = ".uploads"  # beside the runs
+
 
 def store(content: bytes, checkpoints: Path) -> Path:
     """Put an uploaded text where the worker can read it; the same content is the same file.
@@ -15,7 +17,7 @@ def store(content: bytes, checkpoints: Path) -> Path:
     """
     if not content.strip():
         raise TextError("the uploaded file is empty: choose one with text in it")
-    path = checkpoints / ".uploads" / f"{hashlib.sha256(content).hexdigest()}.txt"
+    path = checkpoints / FOLDER / f"{hashlib.sha256(content).hexdigest()}.txt"
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

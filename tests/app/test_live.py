@@ -147,6 +147,23 @@ def test_a_queued_run_says_behind_which(checkpoints):
     assert "Queued behind" in text_of(app) and "calm\\-heron" in text_of(app)
 
 
+def test_a_queued_run_is_compact_can_be_cancelled_and_knows_its_steps(checkpoints):
+    run = make_run(checkpoints, steps=0, max_steps=2_000)
+    for path in (run.metrics_path, run.samples_path, run.state_path):
+        path.unlink()
+    with RunLock(run):
+        writer = StateWriter(run)
+        writer.set("queued")
+        app = show(run)
+        assert charts_in(app) == 0 and not app.metric
+        assert "0 of 2,000 steps" in text_of(app).replace("\\", "") and "Waiting for its turn" in text_of(app)
+        button(app, "Cancel").click().run()
+        assert control.requested(run) == {"stop"} and button(app, "Stopping…").disabled
+        writer.set("running", step=1)
+        control.clear(run, "stop")
+        assert "Stop and save" in labels(show(run))
+
+
 def test_a_run_that_failed_before_its_first_step_offers_no_resume(checkpoints):
     app = show(make_run(checkpoints, steps=0, state="failed", reason="the text is too short"))
     assert "Resume" not in labels(app) and "would fail again" in text_of(app)

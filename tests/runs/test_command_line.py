@@ -34,7 +34,7 @@ def test_listing_shows_every_run_with_its_state(root: Path, config, run: RunFold
     assert header.split() == ["RUN", "NAME", "STATE", "STEPS", "REMARK"]
     assert [line.split()[:4] for line in lines] == [
         [good.id, "fine-wren", "finished", "10/10"],
-        [other.id, "calm-robin", "queued", "0/?"],
+        [other.id, "calm-robin", "queued", "0/2000"],
         [run.id, "brave-otter", "failed", "7/10"],
     ]
     assert lines[0].endswith("best validation loss 1.2346 nats")

@@ -314,3 +314,14 @@ def test_reading_a_status_is_cheap(run: RunFolder):
     for _ in range(200):
         read_status(run)
     assert (time.process_time() - start) / 200 < 0.005
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(None, 2_000), (1.5, None)])
+def test_steps_are_known_before_the_worker_counts_unless_they_are_epochs(
+    run: RunFolder, epochs: float | None, steps: int | None
+):
+    config = json.loads(run.config_path.read_text())
+    config["training"]["epochs"] = epochs
+    run.config_path.write_text(json.dumps(config))
+    store(run, state="queued")
+    assert read_status(run).max_steps == steps
