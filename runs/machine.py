@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import platform
+import resource
 import shutil
 import sys
 from importlib import metadata
@@ -34,6 +35,19 @@ def available_memory_bytes(cgroup: Path = _CGROUP) -> int:
         return available
     # File cache counts as used although the kernel gives it back at once.
     return max(0, min(available, limit - used + int(statistics.get("inactive_file", 0))))
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held so far.
+
+    Not what `getrusage` says on Linux: a new program inherits there the peak of the process that started it.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):  # not Linux
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def share_cores() -> None:

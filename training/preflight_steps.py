@@ -7,7 +7,6 @@ will find it again; everything else happens in a hidden folder that is thrown aw
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import threading
@@ -130,8 +129,7 @@ def _peak_bytes(trainer: "Trainer") -> int:
         import torch
 
         return torch.cuda.max_memory_allocated(trainer.device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # Linux counts in KiB
+    return machine.peak_memory_bytes()
 
 
 def watch_memory(limit_bytes: int) -> None:

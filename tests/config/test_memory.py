@@ -10,11 +10,12 @@ from config.model_config import ModelConfig
 from config.sizes import training_memory
 
 CHILD = """
-import json, resource, sys
+import json, sys
 import torch
 from components.model import build_model
 from config.model_config import ModelConfig
 from config.train_config import TrainConfig
+from runs.machine import peak_memory_bytes
 from training.loss import model_loss
 from training.memory import keep_freed_memory
 from training.optimizer import build_optimizer
@@ -30,7 +31,7 @@ for _ in range(2):
     optimizer.gradient_norm()
     optimizer.step()
     optimizer.zero_grad()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(peak_memory_bytes())
 """
 SMALL = {"d_vocab": 65, "d_model": 384, "n_layers": 6, "n_heads": 6, "d_mlp": 1536, "n_ctx": 256}
 LLAMA = SMALL | {"norm": "rmsnorm", "position": "rope", "mlp": "swiglu", "d_mlp": 1024, "n_kv_heads": 2}

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -20,6 +22,7 @@ from runs.lock import RunLock
 from runs.names import ADJECTIVES, ANIMALS, clean_name, clean_note, friendly_name
 from runs.state import StateWriter
 
+PROJECT = Path(__file__).resolve().parents[2]
 HOSTILE_IDS = [
     "",
     ".",
@@ -327,6 +330,13 @@ def test_memory_respects_the_container(tmp_path: Path):
     assert machine.available_memory_bytes(tmp_path) == 400
     (tmp_path / "memory.max").write_text("max")
     assert machine.available_memory_bytes(tmp_path) > 400
+
+
+def test_a_peak_is_that_of_this_process_and_not_of_the_one_that_started_it():
+    held = bytearray(400_000_000)
+    code = "from runs.machine import peak_memory_bytes; print(peak_memory_bytes())"
+    child = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert 5e6 < int(child.stdout) < 2e8 < machine.peak_memory_bytes() and held[0] == 0
 
 
 def test_the_machine_is_described_without_importing_torch(run: RunFolder):
