@@ -59,7 +59,8 @@ class Evaluator:
 
     Args:
         tokens: `[token]` ids of the split.
-        batch_size: Windows that are scored at once.
+        batch_size: Windows of one batch of `score_sample`, which must not depend on what fits in memory.
+        micro_batch: Windows that are scored at once; by default a whole batch.
         n_ctx: Tokens of a window.
         seed: Decides which windows `score_sample` takes.
         precision: Number format of the model's matrix products, as in training.
@@ -76,11 +77,13 @@ class Evaluator:
         n_ctx: int,
         seed: int,
         precision: AbstractContextManager[object],
+        micro_batch: int | None = None,
         loss_of: LossOf = model_loss,
         ranks: Ranks = ALONE,
     ):
         self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
         self.precision, self.loss_of, self.ranks = precision, loss_of, ranks
+        self.micro_batch = micro_batch or batch_size
         self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
         # What parts two documents is a token to predict, but no byte of the text.
         self.byte_lengths[list(tokenizer.special_ids.values())] = 0
@@ -97,7 +100,12 @@ class Evaluator:
             get_batch(self.tokens, index, batch_size=self.batch_size, n_ctx=self.n_ctx, seed=self.seed, stream="val")
             for index in range(n_batches)
         )
-        return self._score(model, batches, lambda tokens: should_stop())
+        parts = (
+            part
+            for inputs, targets in batches
+            for part in zip(inputs.split(self.micro_batch), targets.split(self.micro_batch), strict=True)
+        )
+        return self._score(model, parts, lambda tokens: should_stop())
 
     def score_split(
         self, model: nn.Module, limit_seconds: float, should_stop: Callable[[], bool] = lambda: False
@@ -108,13 +116,13 @@ class Evaluator:
             limit_seconds: Given up as soon as it is clear that it would take longer than this.
         """
         started = time.monotonic()
-        warm_up_tokens = 2 * self.batch_size * self.n_ctx  # the first batches of a process are slow
+        warm_up_tokens = 2 * self.micro_batch * self.n_ctx  # the first batches of a process are slow
 
         def give_up(tokens: int) -> bool:
             expected = (time.monotonic() - started) / tokens * len(self.tokens)
             return should_stop() or (tokens > warm_up_tokens and expected > limit_seconds)
 
-        return self._score(model, sequential_windows(self.tokens, self.n_ctx, self.batch_size), give_up)
+        return self._score(model, sequential_windows(self.tokens, self.n_ctx, self.micro_batch), give_up)
 
     @torch.no_grad()
     def _score(self, model: nn.Module, batches: Iterable[Batch], give_up: Callable[[int], bool]) -> Score | None:

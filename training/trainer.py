@@ -71,8 +71,8 @@ class Trainer:
         self.n_ctx = config.model.n_ctx
         self.max_steps = steps_of(config, len(text.train))
         self.evaluator = Evaluator(
-            text.val, text.tokenizer, batch_size=micro_batch, n_ctx=self.n_ctx, seed=self.settings.seed,
-            precision=self.precision, loss_of=self.layout.score, ranks=ranks,
+            text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch, n_ctx=self.n_ctx,
+            seed=self.settings.seed, precision=self.precision, loss_of=self.layout.score, ranks=ranks,
         )  # fmt: skip
         self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()

@@ -97,7 +97,7 @@ def test_accumulated_micro_batches_are_the_whole_batch(make_run):
     run_worker(whole)
     run_worker(cut)
     for one, two in zip(lines_of(whole), lines_of(cut), strict=True):
-        for key in ("train_loss_nats", "grad_norm"):
+        for key in ("train_loss_nats", "grad_norm", "val_loss_nats", "val_bits_per_byte"):
             if key in one:
                 assert two[key] == pytest.approx(one[key], abs=2e-5)
 
