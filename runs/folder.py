@@ -17,7 +17,7 @@ from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from runs import machine, shared_files
 from runs.files import read_json, sync_folder, write_json
-from runs.lock import RunLock
+from runs.lock import RunLock, hold_alone
 from runs.names import Label, clean_name, clean_note, friendly_name, numbered_name, parse_label
 from runs.state import read_status
 
@@ -172,8 +172,9 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
         run = _make_folder(checkpoints.absolute(), now.strftime("%Y%m%d%H%M%S"))
         try:
             write_json(run.origin_path, machine.describe() | {"created": now.isoformat(timespec="seconds")} | origin)
-            taken = {other.read_label().name for other in list_runs(checkpoints) if other != run}
-            run.write_label(name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken))
+            with hold_alone(checkpoints / ".names"):  # from looking which names there are until this one is
+                taken = {other.read_label().name for other in list_runs(checkpoints) if other != run}
+                run.write_label(name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken))
             write_json(run.config_path, values)  # last: with config.json the folder is a run
             sync_folder(run.path.parent)
         except BaseException:

@@ -92,6 +92,29 @@ def test_names_differ_from_those_that_are_there(root: Path, config: RunConfig, m
     assert len(set(names)) == 3
 
 
+def test_runs_created_together_get_names_of_their_own(root: Path):
+    code = """
+import sys
+from pathlib import Path
+from config.model_config import ModelConfig
+from config.run_config import RunConfig
+from runs.folder import create_run
+sys.stdin.readline()  # all start together
+for _ in range(5):
+    create_run(Path(sys.argv[1]), RunConfig(model=ModelConfig()), {}, "same")
+"""
+    together = [
+        subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=PROJECT, stdin=subprocess.PIPE) for _ in range(4)
+    ]
+    for process in together:
+        assert process.stdin
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in together] == [0] * 4
+    names = [run.read_label().name for run in list_runs(root)]
+    assert len(names) == len(set(names)) == 20
+
+
 def test_a_configuration_is_checked_before_anything_is_on_the_disk(root: Path, config: RunConfig):
     values = config.to_dict()
     values["model"]["d_model"] = 127
