@@ -33,7 +33,7 @@ def test_a_tiny_run_is_measured_and_leaves_only_its_tokens(make_run):
     assert timings.max_steps == 12 and timings.checkpoint_bytes > 10_000
     assert 100e6 < timings.peak_bytes < 2e9
     assert found.verdict in ("fits", "tight") and found.suggested_accumulation is None
-    assert {path.name for path in checkpoints.iterdir()} <= {run.id, ".tokens"}
+    assert {path.name for path in checkpoints.iterdir()} <= {run.id, ".tokens", ".names"}
     (tokens,) = (path.name for path in (checkpoints / ".tokens").iterdir() if path.is_dir())
     run_worker(run)
     assert read_status(run).state == "finished" and run.read_data()["token_files"] == tokens
