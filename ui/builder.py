@@ -1,5 +1,6 @@
 """Everything the set-up page shows, gathered once per click: the form checked, the text counted, the plan reckoned."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from ui.setup import Setup, check
 FLAG_ADVICE = re.compile(r"[:;,][^:;,]*--\w.*$", re.DOTALL)  # what to type; the page has buttons for it
 OWN_TEXT = "Your own"  # what the Text tab stands on when it is not training.txt
 NO_UPLOAD = "there is no text of yours yet: upload a file or choose training.txt"
-RUNS_ASKED = 5  # the latest ones, for how fast this machine is
+RUNS_ASKED = 10  # the latest ones, for how fast this machine is
+ALIKE = 2.0  # a training with at most twice or at least half the work per token and tokens per step is like another
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Build:
     text: TextFacts
     tokens: TokenFacts
     plan: Plan | None
-    measured: bool  # whether the plan's time comes from a run on this machine
+    measured: bool  # whether the plan's time comes from a run like this one on this machine
 
 
 def gather() -> Build:
@@ -71,7 +73,8 @@ def gather() -> Build:
         st.session_state["last-model"] = model
     plan, measured = None, False
     if setup.config and not stale and tokens.train_tokens:
-        speed, measured = machine_speed()
+        tokens_per_step = setup.config.training.batch_size * model.n_ctx
+        speed, measured = machine_speed(flops_per_token(model), tokens_per_step, setup.config.implementation)
         plan = make_plan(setup.config, model, tokens.train_tokens, machine.available_memory_bytes(), speed)
         if found := memory_problem(plan.memory_bytes, plan.available_bytes):
             problems["model", found.field] = found.message
@@ -134,14 +137,27 @@ def expected_vocabulary(data: dict[str, Any]) -> int:
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def machine_speed() -> tuple[float, bool]:
-    """Floating-point operations per second of training here, and whether a run has measured them."""
-    found = [0.0]
+def machine_speed(work_per_token: int, tokens_per_step: int, implementation: str) -> tuple[float, bool]:
+    """Floating-point operations per second of such a training here, and whether a run like it has measured them.
+
+    A tiny model reaches a tenth of what a large one does: the fastest of the runs that are alike counts (the others
+    shared the machine with something), else that of the run that is nearest in size.
+    """
+    alike, nearest = [], (math.inf, 0.0)
     for run in folder.list_runs(folder.CHECKPOINTS)[:RUNS_ASKED]:
         try:
-            work = flops_per_token(run.read_model_config())
+            config, model = run.read_config(), run.read_model_config()
         except RunError:
             continue
-        found.append(work * read_run(run).metrics.last().get("tokens_per_second", 0.0))
-    fastest = max(found)  # the others shared the machine with something
-    return (fastest, True) if fastest else (machine.processor_threads() * FLOPS_PER_THREAD, False)
+        last, work = read_run(run).metrics.last(), flops_per_token(model)
+        speed = work * last.get("tokens_seen", 0.0) / (last.get("elapsed_seconds") or math.inf)
+        if not speed > 0:  # nor for a value that is no number
+            continue
+        ratios = (work / work_per_token, config.training.batch_size * model.n_ctx / tokens_per_step)
+        distance = sum(abs(math.log(ratio)) for ratio in ratios)
+        if config.implementation == implementation and max(*ratios, *(1 / ratio for ratio in ratios)) <= ALIKE:
+            alike.append(speed)
+        nearest = min(nearest, (distance, speed))
+    if alike:
+        return max(alike), True
+    return nearest[1] or machine.processor_threads() * FLOPS_PER_THREAD, False

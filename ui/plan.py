@@ -69,10 +69,11 @@ def headline(plan: Plan, text_bytes: int, tokens: int, exact: bool) -> str:
 
 
 def costs(plan: Plan, measured: bool) -> str:
-    """About 2 min · 410 MB of 12 GB free memory."""
+    """About 2 min · 410 MB of 12 GB free memory; a guess says how to know."""
     time = duration(_to_the_minute(plan.seconds) if measured else _one_digit(plan.seconds))
     memory = f"{file_size(plan.memory_bytes)} of {file_size(plan.available_bytes)} free memory"
-    return f"{'about' if measured else 'very roughly'} {time} · {memory} · {plan.steps:,} steps"
+    time = f"about {time}" if measured else f"very roughly {time} (Measure first tells)"
+    return f"{time} · {memory} · {plan.steps:,} steps"
 
 
 def _epochs(epochs: float) -> str:

@@ -9,9 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from config.fields import describe
 from config.presets import PRESET_NAMES, SIZES, load_preset
+from config.sizes import flops_per_token
 from runs import folder
+from runs.files import write_json
+from runs.folder import delete_run
 from tests.app.fake_runs import alive, make_run
-from ui import engines, form, text_panel
+from ui import builder, engines, form, text_panel
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "pages/train_model.py"
@@ -448,3 +451,17 @@ def test_real_steps_are_measured(page, monkeypatch, tmp_path):
     assert answer.interval[0] <= answer.seconds <= answer.interval[1]
     assert "Fits." in told(healthy(page.run()))
     assert folder.list_runs(folder.CHECKPOINTS) == []
+
+
+def test_time_is_told_from_a_run_like_it_and_otherwise_roughly(checkpoints):
+    run = make_run(checkpoints)  # 24,000 tokens/s in its last line, 768 tokens in each 0.03 s on the whole
+    write_json(run.data_path, {"d_vocab": 40})
+    builder.machine_speed.clear()
+    work = flops_per_token(run.read_model_config())
+    tokens = run.read_config().training.batch_size * 32
+    assert builder.machine_speed(work, tokens, "fused") == (pytest.approx(work * 768 / 0.03), True)
+    for other in ((work * 8, tokens, "fused"), (work, tokens * 8, "fused"), (work, tokens, "einops")):
+        assert builder.machine_speed(*other) == (pytest.approx(work * 768 / 0.03), False)
+    delete_run(run)
+    builder.machine_speed.clear()
+    assert builder.machine_speed(work, tokens, "fused")[1] is False

@@ -74,5 +74,5 @@ def test_sentences_carry_units_and_few_digits():
     plan = plan_of(run_config(training={"max_steps": 2000}))
     assert headline(plan, 1_100_000, 412_000, True) == "1.08 M parameters · 1.1 MB text = 412 k tokens · 15 epochs"
     assert headline(plan, 10_000_000, 9_120_000, False).count("about 9.12 M tokens") == 1
-    assert costs(plan, measured=False).startswith("very roughly 20 min · ")
+    assert costs(plan, measured=False).startswith("very roughly 20 min (Measure first tells) · ")
     assert costs(plan, measured=True).startswith("about ")
