@@ -42,11 +42,11 @@ def draw(config: ModelConfig) -> None:
         if st.button("Side by side", key="side-by-side", icon=":material/view_column:", type="tertiary"):
             compare(source)
     code = source.implementations[kind or "einops"]
-    st.code(code, language="python", height=height_of(code))
+    st.code(code, language="python", height=height_of(code), wrap_lines=True)
     st.caption(f"{source.about.title} · {source.about.file} · {source.about.paper}")
     with st.expander("Parameters, formula and paper: shared by all three", key="code-shared"):
         st.code(source.explanation, language=None, wrap_lines=True)
-        st.code(source.base, language="python")
+        st.code(source.base, language="python", wrap_lines=True)
 
 
 def height_of(code: str) -> int:

@@ -51,7 +51,7 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
 
 def _draw_waiting(status: RunStatus, config: RunConfig | None) -> None:
     """What will be trained, in the place of charts that have nothing to show."""
-    with st.container(border=True, key="waiting"):
+    with st.container(border=True, key="waiting", gap="xsmall"):
         facts = [steps_text(status)]
         if config:
             facts += [f"batches of {config.training.batch_size:,}", f"on {shown_text(config.data.text_file)}"]

@@ -33,7 +33,7 @@ def draw(build: Build) -> None:
             measuring.draw_button(build.config)
             if ahead := next_in_front():
                 name = literal(ahead.read_label().name)
-                st.caption(f"**{name}** has the machine: this one will be queued behind it and starts by itself.")
+                st.caption(f"This one will be queued behind **{name}** and starts by itself.")
         measuring.draw_answer(build.config)
         if build.config:
             with st.expander("The same as a command", icon=":material/terminal:", key="as-command"):

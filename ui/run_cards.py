@@ -42,18 +42,18 @@ def draw_card(run: RunFolder) -> None:
     """One run; a damaged one says so and stands in nobody's way."""
     status = read_status(run)
     words = STATES[status.state]
-    with st.container(border=True, key=f"card-{run.id}", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    with st.container(border=True, key=f"card-{run.id}", gap="xsmall", height="stretch"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.page_link(
                 "pages/train_model.py", label=f"**{literal(run.read_label().name)}**", query_params={"run": run.id}
             )
+            st.space("stretch")
             st.badge(words.word, color=words.color, icon=words.icon, help=words.meaning)
+            deleting.draw_button(run, live=status.live, label="")
         st.caption(f"{literal(title_of(run))} · {steps_text(status)}")
         title, loss, step = newest_loss(run)
         st.metric(title, number(loss), delta=f"at step {step:,.0f}" if loss is not None else None, **QUIET_DELTA)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            sparkline.show(evaluations(run), key=f"curve-{run.id}", alt="Validation loss over the run.")
-            deleting.draw_button(run, live=status.live, label="")
+        sparkline.show(evaluations(run), key=f"curve-{run.id}", alt="Validation loss over the run.")
 
 
 def newest_loss(run: RunFolder) -> tuple[str, float | None, float]:
