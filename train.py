@@ -40,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         ranks = ranks_from(parallel=getattr(arguments, "parallel", None))
+        if hasattr(arguments, "preflight") and not ranks.alone:  # before the others wait for a first that never joins
+            raise RunError(
+                f"--preflight tries a few steps in one process, not in {ranks.size}: start it without torchrun"
+            )
         if not ranks.is_first:
             return follow_first(ranks)
         if hasattr(arguments, "preflight"):

@@ -219,3 +219,18 @@ def test_ctrl_c_saves_and_ends_cleanly(tmp_path):
     assert process.returncode == 0 and "Traceback" not in err and "resume with: train.py --run" in err
     assert read_status(run).state == "stopped" and out.splitlines()[-1] == str(run.path)
     assert json.loads(run.state_path.read_text())["last_checkpoint"]
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_preflight_in_several_processes_is_refused_by_each_before_they_meet(monkeypatch, capsys, rank):
+    def meet(*given):
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(train, "follow_first", meet)
+    monkeypatch.setattr(train, "foretell", meet)
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train.main(["--preflight"]) == 2
+    assert capsys.readouterr().err == (
+        "train.py: --preflight tries a few steps in one process, not in 2: start it without torchrun\n"
+    )
