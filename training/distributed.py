@@ -228,7 +228,7 @@ def ranks_from(environment: Mapping[str, str] = os.environ, parallel: str | None
     def number(name: str, default: int) -> int:
         return int(environment.get(name, default))
 
-    if parallel is not None and "WORLD_SIZE" not in environment:
+    if parallel is not None and number("WORLD_SIZE", 1) == 1:
         message = f"--parallel {parallel} is for several processes: start with torchrun --nproc-per-node N train.py"
         raise ConfigError([Problem("parallel", message)])
     if number("WORLD_SIZE", 1) == 1:

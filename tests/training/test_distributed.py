@@ -97,9 +97,10 @@ def wait_until(condition, seconds: float = 60) -> None:
 
 
 def test_without_torchrun_there_is_one_process():
-    assert ranks_from({}) is ALONE and ranks_from({"WORLD_SIZE": "1", "RANK": "0"}, "fsdp") is ALONE
-    with pytest.raises(ConfigError, match="start with torchrun"):
-        ranks_from({}, "fsdp")
+    assert ranks_from({}) is ALONE and ranks_from({"WORLD_SIZE": "1", "RANK": "0"}) is ALONE
+    for environment in ({}, {"WORLD_SIZE": "1", "RANK": "0"}):
+        with pytest.raises(ConfigError, match="--parallel fsdp is for several processes: start with torchrun"):
+            ranks_from(environment, "fsdp")
     told = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "8"}
     assert ranks_from(told) == Ranks(9, 16, 1, 8, "ddp")
 
