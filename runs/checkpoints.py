@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from runs.folder import RunFolder
 
 __all__ = [
-    "COMMIT", "WEIGHTS", "CheckpointInfo", "choose", "list_checkpoints", "make_temporary_folder", "prune", "publish",
-    "sweep", "verify", "write_commit",
+    "COMMIT", "WEIGHTS", "CheckpointInfo", "choose", "find_steps", "list_checkpoints", "make_temporary_folder", "prune",
+    "publish", "sweep", "verify", "write_commit",
 ]  # fmt: skip
 
 # With one, a kill in the middle of the next save could leave none.
@@ -53,7 +53,7 @@ def list_checkpoints(run: RunFolder) -> list[CheckpointInfo]:
 
     Hashes every file once (114 ms per 100 MB); as long as the files do not change, later calls only look at them.
     """
-    found = [_inspect(step, path) for step, path in _find_steps(run.path)]
+    found = [_inspect(step, path) for step, path in find_steps(run.path)]
     return [info for info in found if info is not None]
 
 
@@ -68,7 +68,7 @@ def _inspect(step: int, path: Path) -> CheckpointInfo | None:
     )
 
 
-def _find_steps(folder: Path) -> list[tuple[int, Path]]:
+def find_steps(folder: Path) -> list[tuple[int, Path]]:
     """Every `step_…` folder in `folder`, oldest first."""
     try:
         paths = list(folder.iterdir())
@@ -119,7 +119,7 @@ def choose(run_or_step: RunFolder | Path | str, say: Callable[[str], None] = lam
 
 
 def _choose_of_run(folder: Path, say: Callable[[str], None]) -> Path:
-    newest_first = [path for _, path in reversed(_find_steps(folder))]
+    newest_first = [path for _, path in reversed(find_steps(folder))]
     if not newest_first:
         if (folder / "config.json").is_file():
             raise CheckpointError(f"Run {folder.name} has no checkpoint yet.")
@@ -205,7 +205,7 @@ def prune(run: RunFolder, keep: int = KEEP_AT_LEAST) -> list[Path]:
     """
     if keep < KEEP_AT_LEAST:
         raise RunError(f"At least {KEEP_AT_LEAST} checkpoints are kept, not {keep}: the last may be half-written.")
-    newest_first = [path for _, path in reversed(_find_steps(run.path)) if verify(path, hash_files=False) is None]
+    newest_first = [path for _, path in reversed(find_steps(run.path)) if verify(path, hash_files=False) is None]
     kept = {*newest_first[:keep], *_best_first(newest_first)[:1]}
     removed = [path for path in newest_first if path not in kept]
     for path in removed:
@@ -221,6 +221,6 @@ def sweep(run: RunFolder) -> None:
         _settle(aside.with_name(aside.name[1:].removesuffix(".old")))
     for temporary in run.path.glob(".step_*.tmp"):
         shutil.rmtree(temporary, ignore_errors=True)
-    for _, path in _find_steps(run.path):
+    for _, path in find_steps(run.path):
         if not (path / COMMIT).exists():
             shutil.rmtree(path, ignore_errors=True)

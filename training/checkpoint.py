@@ -19,7 +19,7 @@ from components.model import build_model
 from config.errors import CheckpointError, TrainingError
 from config.sizes import count_parameters
 from runs import machine
-from runs.checkpoints import choose, make_temporary_folder, prune, publish, sweep, verify
+from runs.checkpoints import choose, find_steps, make_temporary_folder, prune, publish, sweep, verify
 from runs.files import read_json, write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer
@@ -83,7 +83,9 @@ def load_latest(
     step = ranks.broadcast_number(int(found.name[5:]) if found else -1)
     if step < 0:
         return None
-    folder = run.step_path(step)
+    # The folder that verified, digit for digit: step_0000000004 is another one than step_00000004.
+    digits = ranks.broadcast_number(len(found.name[5:]) if found else 0)
+    folder = run.path / f"step_{step:0{digits}d}"
     weights = read_tensors(folder / "model.safetensors", shapes_of(model))
     if not ranks.alone:
         places = model.state_dict()
@@ -106,7 +108,7 @@ def find_latest(run: RunFolder, say: Callable[[str], None] = print) -> Path | No
         CheckpointError: if there are checkpoints and all are damaged.
     """
     sweep(run)
-    folders = sorted(run.path.glob("step_*"), key=lambda path: int(path.name[5:]), reverse=True)
+    folders = [path for _, path in reversed(find_steps(run.path))]
     for folder in folders:
         if (problem := verify(folder)) is None:
             return folder

@@ -17,7 +17,7 @@ from runs.folder import RunFolder
 from runs.state import read_status
 from tests.training.conftest import TEXT
 from training import trainer as trainer_module
-from training.checkpoint import load_model, load_tokenizer_of
+from training.checkpoint import find_latest, load_model, load_tokenizer_of
 from training.worker import run_worker
 
 STEP_KEYS = {
@@ -208,6 +208,17 @@ def test_a_resume_passes_over_a_damaged_checkpoint_and_says_so(make_run, monkeyp
     assert run_worker(run) == 0
     assert "step_00000007 is damaged and is passed over" in run.log_path.read_text()
     assert "from step 4" in run.log_path.read_text() and curve(run) == curve(undisturbed)
+
+
+def test_a_resume_looks_only_at_step_folders(make_run, monkeypatch):
+    run = make_run()
+    stop_at(run, 6, monkeypatch)
+    (run.path / "step_best").mkdir()
+    (run.path / "step_00000099").write_text("a file")
+    (run.path / "step_00000098").symlink_to(run.step_path(6), target_is_directory=True)
+    said = []
+    assert find_latest(run, said.append) == run.step_path(6)
+    assert said == []
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_over(make_run, monkeypatch):
