@@ -35,10 +35,7 @@ from components.rope import RotaryPositions
 from components.sinusoidal import SinusoidalPositions
 from components.swiglu import SwigluMLP
 
-# Matrix times vector in µs, x @ Wᵀ with Wᵀ stored beside W : W @ x : F.linear, one thread of a 2.5 GHz Xeon:
-#     128 → 512   5.4 : 10.5 : 15.0      256 → 1024   31 : 43 : 45
-#     384 → 1152   81 : 83 : 87          768 → 3072  418 : 451 : 460
-# Small ones gain from the copy, large ones wait for the memory either way.
+# Small matrices gain from a copy of Wᵀ beside W (x @ Wᵀ against W @ x), large ones wait for the memory either way.
 COPY_UP_TO = 256 * 1024  # elements
 # The kernel for 8-bit weights reads so many numbers at once, and past the end of rows that are no multiple of it:
 # wrong results, and crashes (seen with rows of 8 and of 9,000; right for 16, 32, 96, 9,008 and others).
@@ -89,6 +86,7 @@ class Int8Projection(Projection):
         scales = self.weight.abs().amax(dim=1).clamp(min=1e-12) / 127
         self.scales = scales.to(torch.bfloat16)  # as the kernel wants them; rounded first, so that no error is added
         self.whole = (self.weight / self.scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+        del self.weight  # of joined matrices it is a copy, four times as large as what is read
 
     def __call__(self, x: Row) -> Row:
         self.out.copy_(torch._weight_int8pack_mm(x.to(torch.bfloat16), self.whole, self.scales))
@@ -103,22 +101,34 @@ class Projections:
 
     def __init__(self, weights: str) -> None:
         self.is_int8 = weights == "int8"
+        self.made: list[Projection] = []
 
     def __call__(self, *linears: nn.Linear) -> Projection:
         return self.of([linear.weight for linear in linears], [linear.bias for linear in linears])
 
     def of(self, weights: list[Tensor], biases: list[Tensor | None]) -> Projection:
         """The projection of some matrices, one under the other."""
-        is_large = sum(weight.numel() for weight in weights) > COPY_UP_TO
-        fits = weights[0].shape[1] % INT8_WIDTH == 0
-        return (Int8Projection if self.is_int8 and is_large and fits else Projection)(weights, biases)
+        self.made.append((Int8Projection if self._rounds(weights) else Projection)(weights, biases))
+        return self.made[-1]
+
+    def joins(self, *linears: nn.Linear) -> bool:
+        """Whether matrices that read the same row are better one projection: small enough to copy, or rounded."""
+        weights = [linear.weight for linear in linears]
+        return not _is_large(weights) or self._rounds(weights)
+
+    def _rounds(self, weights: list[Tensor]) -> bool:
+        return self.is_int8 and _is_large(weights) and weights[0].shape[1] % INT8_WIDTH == 0
+
+
+def _is_large(weights: list[Tensor]) -> bool:
+    return sum(weight.numel() for weight in weights) > COPY_UP_TO
 
 
 class Stream:
     """The residual stream of one token, and the norms that read it.
 
     Both halves of the buffer are kept for RMSNorm, which torch has not as one kernel on the CPU: the numbers x and −x
-    together have mean 0 and variance mean(x²), so their LayerNorm is the RMSNorm of x, twice over. 11 µs, not 21.
+    together have mean 0 and variance mean(x²), so their LayerNorm is the RMSNorm of x, twice over.
     """
 
     def __init__(self, d_model: int, like: Tensor) -> None:
@@ -206,7 +216,7 @@ class AttentionStep:
 
 
 class MLPStep:
-    """The MLP of one token, of either kind; gate and up are one product where the copy pays."""
+    """The MLP of one token, of either kind; gate and up are one product where that pays."""
 
     def __init__(self, mlp: GeluMLP | SwigluMLP, projections: Projections) -> None:
         self.down = projections(mlp.down_proj)
@@ -217,7 +227,7 @@ class MLPStep:
             self.activate = lambda x: F.gelu(up(x), approximate=approximate)
             return
         linears = (mlp.gate_proj, mlp.up_proj)
-        if 2 * mlp.up_proj.weight.numel() <= COPY_UP_TO:
+        if projections.joins(*linears):
             both = projections(*linears)
             gate_row, up_row = both.out.chunk(2, dim=1)
 
@@ -248,7 +258,7 @@ class DecodePlan:
         return DecodePlan(model, cache, weights) if isinstance(model, Transformer) and _is_known(model) else None
 
     def __init__(self, model: Transformer, cache: KVCache, weights: str = "float32") -> None:
-        projections = Projections(weights)
+        self._projections = projections = Projections(weights)
         parts: Any = model  # nn.Module's attributes have no type
         self.cache = cache
         with torch.inference_mode():
@@ -267,6 +277,11 @@ class DecodePlan:
             ]
             self.final_norm = self.stream.normalizer(parts.final_norm)
             self.unembedding = projections.of([model.unembedding_matrix], [None])
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether any matrix is read in 8 bits; asking for them changes nothing where none is large enough and fits."""
+        return any(isinstance(projection, Int8Projection) for projection in self._projections.made)
 
     @torch.inference_mode()
     def step(self, token: int) -> Float[Tensor, "1 d_vocab"]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from torch import nn
 
+from components.kv_cache import KVCache
 from config.errors import ConfigError, Problem
 from generation.beam_search import EarlyStopping, beam_search
 from generation.console.order import Order
 from generation.console.output import Output, Sample
-from generation.decode_plan import COPY_UP_TO
+from generation.decode_plan import DecodePlan
 from generation.generate import generate_batch
 from generation.prompt import TextStream
 from generation.samplers import Chain, build_samplers
@@ -127,12 +128,9 @@ class Writer:
     def rounds_nothing(self) -> bool:
         """Whether 8-bit weights would change nothing: only large matrices on the CPU are rounded."""
         parts: Any = self.model  # nn.Module's attributes have no type
-        sizes = [parts.unembedding_matrix.numel()]
-        for part in itertools.chain.from_iterable((block.attention, block.mlp) for block in parts.blocks):
-            weights = {name: weight.numel() for name, weight in part.named_parameters() if weight.ndim == 2}
-            # Those that read the same row are one matrix of a plan.
-            sizes += [*weights.values(), sum(size for name, size in weights.items() if "up" in name or "gate" in name)]
-        return max(sizes) <= COPY_UP_TO or parts.unembedding_matrix.device.type != "cpu"
+        weight = parts.token_embedding.weight
+        plan = DecodePlan.of(self.model, KVCache(parts.config, 1, 1, weight.device, weight.dtype), "int8")
+        return plan is None or not plan.is_rounded
 
     def _draw(self, prompt: Prompt, order: Order, output: Output) -> Report:
         wants = order.settings
