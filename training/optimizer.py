@@ -6,7 +6,8 @@
     sgd          torch's SGD with momentum
 
 Weight decay is for matrices alone: pulling a norm's scale or a bias towards zero would fight what it is for. Decoupled
-decay: Loshchilov & Hutter 2017, arXiv:1711.05101. Muon: Jordan 2024, and Liu et al. 2025, arXiv:2502.16982, section 2.2
+decay: Loshchilov & Hutter 2017, arXiv:1711.05101; SGD's is coupled, it is added to the gradient and so passes through
+the momentum. Muon: Jordan 2024, and Liu et al. 2025, arXiv:2502.16982, section 2.2
 (its updates scaled to the size of AdamW's, so that one learning rate serves both).
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from config.errors import CheckpointError
 from config.train_config import TrainConfig
 from training.adamw import AdamW
 from training.flat import FlatParameters, can_be_flat
@@ -92,7 +94,12 @@ class ModelOptimizer:
 
     @torch.no_grad()
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `state_tensors` gave."""
+        """Put back what `state_tensors` gave.
+
+        Raises:
+            CheckpointError: it is neither empty nor all that this optimizer remembers; nothing is changed then.
+        """
+        self._check_state(tensors)
         for key, value in tensors.items():
             name, _, entry = key.rpartition("/")
             parameter = self._parameters[name]
@@ -106,6 +113,29 @@ class ModelOptimizer:
                 part.state[parameter][entry] = value.to("cpu" if on_cpu else parameter.device, copy=True)
             else:
                 part.state[parameter][entry] = sharded_like(value, parameter)
+
+    def _check_state(self, tensors: dict[str, Tensor]) -> None:
+        needed = self._state_names() if tensors else set()
+        if absent := needed - tensors.keys():
+            raise CheckpointError(f"the optimizer's state lacks {min(absent)}: resume from another checkpoint")
+        if strange := tensors.keys() - needed:
+            raise CheckpointError(f"the optimizer's state has {min(strange)}, which this optimizer does not have")
+        counts = {value.item() for key, value in tensors.items() if key.endswith("/step")}
+        if len(counts) > 1:  # only AdamW counts, and it makes every step with all of its parameters
+            raise CheckpointError(
+                f"the optimizer's state counts {min(counts):g} and {max(counts):g} steps, not the same everywhere"
+            )
+
+    def _state_names(self) -> set[str]:
+        """What `state_tensors` gives after a step."""
+        names: set[str] = set()
+        for name, parameter in self._parameters.items():
+            part = self._parts[0] if self._flat is not None else self._part_of(parameter)
+            if isinstance(part, AdamW | FusedAdamW):
+                names |= {f"{name}/{entry}" for entry in ("exp_avg", "exp_avg_sq", "step")}
+            elif part.defaults["momentum"]:
+                names.add(f"{name}/momentum_buffer")
+        return names
 
     def _load_flat(self, flat: FlatParameters, parameter: nn.Parameter, entry: str, value: Tensor) -> None:
         states = [self._parts[0].state[group] for group in flat.groups]

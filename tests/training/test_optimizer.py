@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from components.model import build_model
+from config.errors import CheckpointError
 from config.model_config import ModelConfig
 from config.train_config import TrainConfig
 from training.flat import FlatParameters, aligned, can_be_flat
@@ -114,8 +115,29 @@ def test_state_by_name_goes_into_a_new_optimizer_and_the_curve_goes_on_bit_for_b
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_incomplete_state_is_refused_and_an_empty_one_taken(name):
+    recipe = RECIPE.replace(optimizer=name)
+    model = build_model(CONFIG, seed=3)
+    optimizer = build_optimizer(model, recipe)
+    train(model, optimizer, 2)
+    saved = optimizer.state_tensors()
+    resumed = build_optimizer(build_model(CONFIG, seed=3), recipe)
+    resumed.load_state_tensors({})
+    for key in saved:
+        with pytest.raises(CheckpointError, match=f"lacks {key}"):
+            resumed.load_state_tensors({name: value for name, value in saved.items() if name != key})
+    other = "exp_avg" if name == "sgd" else "momentum_buffer"
+    with pytest.raises(CheckpointError, match=f"{other}, which this optimizer does not have"):
+        resumed.load_state_tensors(saved | {f"final_norm.weight/{other}": torch.zeros(20)})
+    if name != "sgd":
+        with pytest.raises(CheckpointError, match="2 and 5 steps"):
+            resumed.load_state_tensors(saved | {"final_norm.weight/step": torch.tensor(5.0)})
+    assert resumed.state_tensors() == {}
+
+
 def test_the_forms_of_adamw_take_each_others_state():
-    """A run that began with ordinary tensors, before there were flat buffers, goes on in them; and the other way."""
+    """A run that began with ordinary tensors goes on in flat buffers; and the other way."""
     ends = []
     for forms in ((False, True), (True, False)):
         model = build_model(CONFIG, seed=3)
