@@ -19,6 +19,10 @@ class ConfigError(ValueError):
         self.problems = tuple(problems)
         super().__init__("; ".join(problem.message for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[tuple[Problem, ...]]]:
+        """Made again from its problems; by default it would be from its sentence."""
+        return type(self), (self.problems,)
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or not a checkpoint of this project."""

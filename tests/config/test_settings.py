@@ -1,5 +1,6 @@
 """Settings describe themselves, and everything wrong with them is said at once."""
 
+import pickle
 import time
 
 import pytest
@@ -120,3 +121,10 @@ def test_the_choices_are_those_that_the_text_folder_has():
     assert fields["bpe_pattern"].choices == tuple(PATTERNS)
     assert fields["sentencepiece_model"].choices == MODEL_TYPES
     assert DataConfig(tokenizer_type="byte").expected_vocabulary == 256
+
+
+def test_an_error_survives_the_way_between_processes():
+    with pytest.raises(ConfigError) as caught:
+        ModelConfig(d_model=0, n_layers=0)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.problems == caught.value.problems and str(again) == str(caught.value)
