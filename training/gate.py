@@ -74,6 +74,8 @@ def check_tensors(file: Path, shapes: Shapes, required: Collection[str]) -> None
     try:
         with open_regular(file) as opened:
             size = os.fstat(opened.fileno()).st_size
+            if size < LENGTH_BYTES:
+                raise CheckpointError(f"{file} has {size} bytes and is no safetensors file.")
             length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
             limit = min(HEADER_BYTES + HEADER_BYTES_PER_TENSOR * len(shapes), size - LENGTH_BYTES)
             if length > limit:
