@@ -221,6 +221,14 @@ def test_a_resume_looks_only_at_step_folders(make_run, monkeypatch):
     assert said == []
 
 
+def test_a_resume_takes_the_very_folder_that_verified(make_run, monkeypatch):
+    run = make_run(training={"eval_interval": 100, "save_interval": 100})
+    stop_at(run, 6, monkeypatch)
+    run.step_path(6).rename(run.path / "step_0000000006")
+    assert run_worker(run) == 0
+    assert "from step 6" in run.log_path.read_text()
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_over(make_run, monkeypatch):
     run = make_run()
     stop_at(run, 7, monkeypatch)
