@@ -6,9 +6,9 @@ Kill a save anywhere and the checkpoint before it still loads: everything is wri
 
 import base64
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -20,7 +20,7 @@ from config.errors import CheckpointError, TrainingError
 from config.sizes import count_parameters
 from runs import machine
 from runs.checkpoints import choose, find_steps, make_temporary_folder, prune, publish, sweep, verify
-from runs.files import read_json, write_json
+from runs.files import write_json
 from runs.folder import RunFolder
 from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
@@ -28,6 +28,7 @@ from training.distributed import ALONE, Ranks
 from training.gate import check_size, read_tensors
 from training.optimizer import ModelOptimizer
 from training.parallel import gather, sharded_like
+from training.trainer_state import TrainerState, read_trainer_state
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -71,13 +72,14 @@ def load_latest(
     device: torch.device,
     say: Callable[[str], None] = print,
     ranks: Ranks = ALONE,
-) -> dict[str, Any] | None:
+) -> TrainerState | None:
     """Put the newest checkpoint that verifies into model and optimizer and restore the random state.
 
     Returns its trainer.json, or None where the run has no checkpoint yet. The first rank looks for it, and all read it.
 
     Raises:
-        CheckpointError: if there are checkpoints and all are damaged: starting over would wipe the run's history.
+        CheckpointError: if there are checkpoints and all are damaged: starting over would wipe the run's history. Or if
+            the one that verifies was not written by this program.
     """
     found = find_latest(run, say) if ranks.is_first else None
     step = ranks.broadcast_number(int(found.name[5:]) if found else -1)
@@ -94,8 +96,8 @@ def load_latest(
     # An optimizer that has not stepped yet has no state.
     moments = read_tensors(folder / "optimizer.safetensors", optimizer.state_shapes(), required=())
     optimizer.load_state_tensors(moments)
-    state: dict[str, Any] = read_json(folder / "trainer.json")
-    restore_random_state(state["rng"], device)
+    state = read_trainer_state(folder / "trainer.json")
+    restore_random_state(state.rng, device)
     return state
 
 
@@ -167,17 +169,24 @@ def random_state(device: torch.device) -> dict[str, str]:
     return {name: base64.b64encode(state.numpy().tobytes()).decode() for name, state in states.items()}
 
 
-def restore_random_state(states: dict[str, str], device: torch.device) -> None:
-    """Put back what `random_state` gave."""
+def restore_random_state(states: Mapping[str, bytes], device: torch.device) -> None:
+    """Put back what `random_state` gave.
+
+    Raises:
+        CheckpointError: it is no state of torch's generators.
+    """
 
     def tensor(name: str) -> Tensor:
-        return torch.frombuffer(bytearray(base64.b64decode(states[name])), dtype=torch.uint8)
+        return torch.frombuffer(bytearray(states[name]), dtype=torch.uint8)
 
-    torch.set_rng_state(tensor("cpu"))
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(tensor("cuda"), device)
-    if device.type == "mps" and "mps" in states:
-        torch.mps.set_rng_state(tensor("mps"))
+    try:
+        torch.set_rng_state(tensor("cpu"))
+        if device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(tensor("cuda"), device)
+        if device.type == "mps" and "mps" in states:
+            torch.mps.set_rng_state(tensor("mps"))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"the random state of the checkpoint cannot be used: {error}") from None
 
 
 def _check_free_space(folder: Path, needed: int) -> None:

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from components.model import Transformer
 from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
@@ -118,6 +119,7 @@ class ChunkedLoss(torch.autograd.Function):
         return total / len(targets)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         """What was found, times what the loss was multiplied with: 1 / tokens inside, and any factor after it.
 

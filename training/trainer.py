@@ -80,11 +80,11 @@ class Trainer:
         self.samples = MetricsWriter(run.samples_path) if ranks.is_first else SilentWriter()
         torch.manual_seed(self.settings.seed)  # dropout; weights and batches have generators of their own
         if resumed := load_latest(run, self.model, self.optimizer, self.device, say, ranks):
-            self.progress = Progress(**resumed["progress"])
-            self.scale = LossScale(**resumed["loss_scale"]) if self.scale and resumed.get("loss_scale") else self.scale
+            self.progress = resumed.progress
+            self.scale = (resumed.loss_scale or self.scale) if self.scale else None
         # What an earlier attempt wrote after that checkpoint is about to happen again.
-        self.metrics.truncate(resumed["metrics_bytes"] if resumed else 0)
-        self.samples.truncate(resumed["samples_bytes"] if resumed else 0)
+        self.metrics.truncate(resumed.metrics_bytes if resumed else 0)
+        self.samples.truncate(resumed.samples_bytes if resumed else 0)
         self.layout.connect()
 
     def update(self) -> None:

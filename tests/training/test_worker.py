@@ -12,7 +12,7 @@ import torch
 
 from config.errors import CheckpointError, RunError
 from runs import control
-from runs.checkpoints import list_checkpoints
+from runs.checkpoints import list_checkpoints, write_commit
 from runs.folder import RunFolder
 from runs.state import read_status
 from tests.training.conftest import TEXT
@@ -227,6 +227,30 @@ def test_a_resume_takes_the_very_folder_that_verified(make_run, monkeypatch):
     run.step_path(6).rename(run.path / "step_0000000006")
     assert run_worker(run) == 0
     assert "from step 6" in run.log_path.read_text()
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda state: state["progress"].update(more=1), "it should have"),
+    (lambda state: state["progress"].pop("step"), "it should have"),
+    (lambda state: state["progress"].update(step="3"), "step is '3'"),
+    (lambda state: state["progress"].update(step=True), "step is 'True'"),
+    (lambda state: state.update(metrics_bytes=-1), "metrics_bytes is '-1'"),
+    (lambda state: state.update(rng={"cpu": "?"}), "not base64"),
+    (lambda state: state.update(rng={"cpu": "AAAA"}), "random state"),
+    (lambda state: state.update(rng={}), "random state"),
+    (lambda state: state.update(progress=[]), "not a table"),
+])  # fmt: skip
+def test_a_foreign_trainer_state_is_refused_in_a_sentence(make_run, capsys, change, words):
+    run = make_run()
+    run_worker(run)
+    folder = run.step_path(12)
+    state = json.loads((folder / "trainer.json").read_text())
+    change(state)
+    (folder / "trainer.json").write_text(json.dumps(state))
+    write_commit(folder, step=12, val_loss_nats=1.0)
+    (run.path / "state.json").unlink()
+    assert run_worker(run) == 2
+    assert words in read_status(run).reason and "Traceback" not in capsys.readouterr().err
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_over(make_run, monkeypatch):
