@@ -125,7 +125,8 @@ class Speculation:
                     self._take(token, row, steps)
                     self.accepted += 1
                     continue
-                p = (p - q).clamp(min=0)
+                left = (p - q).clamp(min=0)
+                p = left if left.any() else p  # p and q equal but for rounding, which alone refused
             self._take(int(draw(p.log(), [self._random.random()])), row, steps)
             break
         tokens = [step.token for step in steps]

@@ -101,6 +101,29 @@ def chi_square(texts, exact, places):
     return total
 
 
+class Uniforms:
+    """A source of given numbers."""
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+
+    def random(self):
+        return self.numbers.pop(0)
+
+
+def test_a_refusal_by_rounding_alone_draws_from_the_models_own_distribution(monkeypatch):
+    model = make_model(**TINY | {"d_vocab": 2})
+    speculation = Speculation(model, model, [1], max_new_tokens=2, samplers=Chain(()), seed=0, n_draft=1)
+    # q has nothing less than p: max(p - q, 0) is zero everywhere.
+    q, p = torch.tensor([[0.50000006, 0.5]]), torch.tensor([[0.5, 0.5]])
+    rows = iter((q, p))
+    monkeypatch.setattr(speculation, "_distribution", lambda logits: next(rows))
+    speculation._random = Uniforms(0.0, 0.99999999, 0.7)  # proposes 0, refuses it, draws 1
+    with torch.inference_mode():
+        (step,) = speculation._round()
+    assert (step.token, speculation.proposed, speculation.accepted) == (1, 1, 0)
+
+
 def test_the_same_seed_writes_the_same():
     model, draft = make_model(), make_model(seed=9)
     settings = {"max_new_tokens": 30, "samplers": build_samplers()}
