@@ -29,6 +29,9 @@ from config.errors import ConfigError, Problem
 from generation.reading import last_logits
 from generation.sampler import Sampler, Text
 
+# n_written ** length_penalty stays within 10^±300, so that scores are numbers (float64 ends at 10^308).
+LARGEST_EXPONENT = 300
+
 EarlyStopping = bool | Literal["never"]
 
 
@@ -64,6 +67,13 @@ class BeamSettings:
         ]
         if not math.isfinite(self.length_penalty):
             problems.append(Problem("length_penalty", f"length_penalty {self.length_penalty} must be finite"))
+        elif self.max_new_tokens > 1 and abs(self.length_penalty) * math.log10(self.max_new_tokens) > LARGEST_EXPONENT:
+            limit = math.floor(LARGEST_EXPONENT / math.log10(self.max_new_tokens))
+            message = (
+                f"length_penalty {self.length_penalty:g} is too far from 0 for max_new_tokens {self.max_new_tokens}: "
+                f"choose one from -{limit} to {limit}"
+            )
+            problems.append(Problem("length_penalty", message))
         if self.early_stopping not in (True, False, "never"):
             message = f"early_stopping {self.early_stopping!r} must be True, False or 'never'"
             problems.append(Problem("early_stopping", message))
@@ -83,7 +93,7 @@ def beam_search(
     samplers: Sampler | None = None,
     vocab_size: int | None = None,
 ) -> list[Beam]:
-    """The n_beams best continuations found, best first.
+    """The n_beams best continuations found, best first; fewer where there are no more.
 
     Args:
         samplers: penalties that change the log-probabilities before they are compared; nothing is drawn.
@@ -162,7 +172,7 @@ class _Search:
                 rows.append(row)
                 kept.append(beam)
         self.open = kept
-        self.is_done = is_last or self._cannot_improve()
+        self.is_done = is_last or not kept or self._cannot_improve()  # none is kept where every token is a stop token
         return rows
 
     def _set_aside(self, beam: Beam) -> None:

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from components.model import build_model
 from config.errors import ConfigError
 from config.model_config import ModelConfig
-from generation.beam_search import beam_search
+from generation.beam_search import BeamSettings, beam_search
 from generation.samplers import Chain, NoRepeatNgram, RepetitionPenalty
 
 D_VOCAB = 23
@@ -129,6 +129,41 @@ def test_with_a_beam_for_every_text_nothing_better_exists():
     best.sort(reverse=True)
     assert [beam.tokens for beam in found[:5]] == [text for _, text in best[:5]]
     assert [beam.log_probability for beam in found[:5]] == pytest.approx([total for total, _ in best[:5]], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("length_penalty", "max_new_tokens", "limit"), [(300.0, 20, 230), (-300.0, 20, 230), (100.0, 1300, 96)]
+)
+def test_a_length_penalty_beyond_all_numbers_is_refused(length_penalty, max_new_tokens, limit):
+    with pytest.raises(ConfigError, match=f"for max_new_tokens {max_new_tokens}: choose one from -{limit} to {limit}"):
+        BeamSettings(max_new_tokens=max_new_tokens, length_penalty=length_penalty)
+    for allowed in (-limit, limit):
+        assert BeamSettings(max_new_tokens=max_new_tokens, length_penalty=allowed).length_penalty == allowed
+    assert BeamSettings(max_new_tokens=1, length_penalty=length_penalty).max_new_tokens == 1
+
+
+@pytest.mark.parametrize("length_penalty", [-230.0, 230.0])
+@pytest.mark.parametrize("early_stopping", [True, False, "never"])
+def test_the_largest_length_penalty_still_ranks(length_penalty, early_stopping):
+    model = build_model(ModelConfig(**SIZES), seed=1).eval()
+    settings = {"length_penalty": length_penalty, "early_stopping": early_stopping, "stop_tokens": [7]}
+    found = beam_search(model, PROMPT, n_beams=4, max_new_tokens=20, **settings)
+    for beam in found:
+        assert -math.inf < beam.score < 0
+        logarithm = math.log(-beam.log_probability) - length_penalty * math.log(len(beam.tokens))
+        assert math.log(-beam.score) == pytest.approx(logarithm)
+
+
+@pytest.mark.parametrize("early_stopping", [True, False, "never"])
+@pytest.mark.parametrize("n_beams", [4, 6])
+def test_when_every_token_ends_a_text_the_search_ends(n_beams, early_stopping):
+    model = build_model(ModelConfig(**SIZES | {"d_vocab": 4}), seed=3).eval()
+    settings = {"n_beams": n_beams, "stop_tokens": range(4), "early_stopping": early_stopping}
+    found = beam_search(model, [1, 2], max_new_tokens=5, **settings)
+    with torch.inference_mode():
+        best = model(torch.tensor([[1, 2]]))[0, -1].log_softmax(-1).sort(descending=True)
+    assert [beam.tokens for beam in found] == [(token,) for token in best.indices.tolist()]
+    assert [beam.log_probability for beam in found] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
 def test_settings_out_of_range_are_named():
