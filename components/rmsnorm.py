@@ -80,8 +80,8 @@ class ScaleToUnit(torch.autograd.Function):
         """The two sums are matrix products with one row or column: the fastest sums there are."""
         x, r, weight = ctx.saved_tensors
         d_model = weight.shape[0]
-        x_dy = (x * dy).view(-1, d_model)
-        dweight = (r.view(1, -1) @ x_dy).view(-1)
+        x_dy = (x * dy).reshape(-1, d_model)
+        dweight = (r.reshape(1, -1) @ x_dy).view(-1)
         mean = (x_dy @ weight[:, None]).view(r.shape).div_(d_model)
         dx = (dy * weight).mul_(r).addcmul_(x, mean.mul_(r.pow(3)), value=-1)
         return dx, dweight, None

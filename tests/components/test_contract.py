@@ -90,6 +90,24 @@ def test_component_implementations_agree(line: Entry, change: str, dtype: torch.
             assert_near(got, expected, TOLERANCE[dtype], f"{implementation} result {index}")
 
 
+NORMS = [line for line in CATALOG if line.slot == "norm"]
+
+
+@pytest.mark.parametrize("line", NORMS, ids=[line.name for line in NORMS])
+def test_norms_take_a_stream_in_any_order_of_memory(line: Entry, small_config) -> None:
+    config = small_config()
+    for implementation in line.implementations:
+        module = resolve(line.slot, line.name, implementation)(config)
+        spread_parameters(module)
+        transposed = torch.randn(5, 3, config.d_model).transpose(0, 1)
+        results = []
+        for x in (transposed, transposed.contiguous()):
+            x = x.detach().requires_grad_()
+            results.append([output := module(x), *gradients(output, module, x)])
+        for index, (got, expected) in enumerate(zip(*results, strict=True)):
+            assert_near(got, expected, TOLERANCE[torch.float32], f"{implementation} result {index}")
+
+
 @pytest.mark.parametrize("line", CATALOG, ids=IDS)
 def test_only_the_base_class_defines_init(line: Entry, small_config) -> None:
     shapes = []
