@@ -5,7 +5,7 @@ slides by half: the most recent n_ctx // 2 tokens stay, and it fills up again. H
 
     reencode   The tokens that stay are read anew from position 0. Right for every position scheme: what the model sees
                is exactly these tokens, with and without cache. Costs one pass of n_ctx / 2 tokens every n_ctx / 2
-               tokens, about one step's time in five with n_ctx 64, less with wider windows. The default.
+               tokens. The default.
     roll       The cached keys and values of the tokens that stay are kept and moved to the front; rotated keys (RoPE)
                are turned back by as many positions as they move. Costs next to nothing. Not for learned and
                sinusoidal positions: those are added to the stream, and no cached key can be freed from them.
@@ -14,8 +14,8 @@ The two differ. A kept key of layer 2 or deeper was computed while its token sti
 after rolling the model knows a little of what it no longer sees: its logits are those of a pass over the whole text in
 which each token attends to the tokens that were in the window when it was read, and no others. Models are not trained
 so, and in large ones the first tokens, which many heads lean on, go missing without being replaced (Xiao et al. 2023,
-arXiv:2309.17453, section 3). Re-encoding is the default for every scheme: the text is then
-the same with and without cache, and alone or beside texts of another length.
+arXiv:2309.17453, section 3). Re-encoding is the default for every scheme: the text is then the same with and without
+cache, and alone or beside texts of another length.
 """
 
 from collections.abc import Callable, Sequence
