@@ -43,7 +43,12 @@ def make_older(path: Path, seconds: float) -> None:
         ("paused", 0, False, "orphaned"),
         ("stopping", 0, True, "stopping"),
         ("stopping", 0, False, "orphaned"),
-        *[(final, silence, locked, final) for final in sorted(TERMINAL) for silence in (0, 999) for locked in (True, False)],
+        *[
+            (final, silence, locked, final)
+            for final in sorted(TERMINAL)
+            for silence in (0, 999)
+            for locked in (True, False)
+        ],
     ],
 )
 def test_the_state_follows_from_file_lock_and_clock(
