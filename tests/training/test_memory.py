@@ -12,7 +12,7 @@ from training.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def step():
-    return [torch.ones(4_700_000) for _ in range(8)]  # 19 MB each, as hidden values of a layer
+    return [torch.ones(10_000_000) for _ in range(4)]  # 40 MB each: more than glibc ever keeps by itself
 for _ in range(3):
     step()  # until the heap has found its shape
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -28,4 +28,4 @@ def test_freed_memory_is_used_again_instead_of_taken_from_the_system_anew():
     for mode in ("keep", "give back"):
         child = subprocess.run([sys.executable, "-c", CHILD, mode], capture_output=True, text=True, check=True)
         faults[mode] = int(child.stdout)
-    assert faults["keep"] < 1_000 < 3_000 < faults["give back"]
+    assert faults["keep"] < 100 < faults["give back"]  # pages may be huge: 2 MB
