@@ -28,6 +28,7 @@ MEASURE_SECONDS, LEAST_STEPS, MOST_STEPS, WARM_UP_STEPS = 5.0, 3, 400, 2
 SAMPLED_BATCHES, SAMPLED_TOKENS = 4, 32  # of an evaluation, of a sample: their times are scaled up
 EXIT_DONE, EXIT_FAILED, EXIT_MEMORY = 0, 1, 3
 WATCH_SECONDS = 0.02
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # in torch's errors for the CPU and for a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def main() -> int:
     try:
         timings = try_steps(RunFolder(arguments.run), arguments.seconds, psutil.Process().create_time())
     except (MemoryError, RuntimeError) as error:  # torch's own error for memory is a RuntimeError
-        if isinstance(error, MemoryError) or "memory" in str(error):
+        if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
             return EXIT_MEMORY
         raise
     except ValueError as error:  # all errors of this project are

@@ -228,7 +228,7 @@ class Trainer:
     def split_summary(self) -> str:
         """One line about the whole validation split, after the last step."""
         if self.split_score is None:
-            return "the whole validation split was not scored: that would have taken too long"
+            return "the whole validation split was not scored: it would have taken too long, or a stop came first"
         return f"whole validation split: {self.split_score}"
 
     @property
