@@ -118,7 +118,7 @@ class TrainConfig(Settings):
     weight_decay: float = setting(
         0.1, group="Optimizer", title="Weight decay", symbol="λ", typical="0.1", minimum=0.0, maximum=10.0
     )
-    """Pulls matrices towards zero at each step, against memorizing (sgd: through its momentum); vectors are left alone."""
+    """Pulls matrices towards zero at each step, against memorizing (sgd: through momentum); not norms and biases."""
 
     beta1: float = setting(
         0.9, group="Optimizer", title="Momentum", symbol="β₁", typical="0.9", minimum=0.0, maximum=0.9999
