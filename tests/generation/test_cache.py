@@ -1,15 +1,14 @@
 """The cache is exact: equal to the full forward at every border, for every scheme, in chunks, padded, by the plan."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 
 from components.kv_cache import KVCache
 from components.model import build_model
-from config.fields import describe, setting
+from config.fields import describe
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, load_preset
+from generation import decode_support
 from generation.decode_plan import DecodePlan
 from generation.decode_support import ANY_VALUE, KNOWN_VALUES, knows_config
 from generation.projections import COPY_UP_TO, Int8Projection, Projection
@@ -19,12 +18,6 @@ W, D_VOCAB = 12, 19
 POSITIONS = ["learned", "sinusoidal", "rope", "alibi", "none"]
 SIZES = {"d_vocab": D_VOCAB, "d_model": 32, "n_layers": 2, "n_heads": 4, "d_mlp": 64, "n_ctx": W, "init_std": 0.3}
 TOKENS = [(7 * place * place + 3) % D_VOCAB for place in range(W)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Later(ModelConfig):
-    new_switch: float = setting(1.0, group="Switches", title="New")
-    """Something that the plan does not compute."""
 
 
 @pytest.fixture(autouse=True)
@@ -156,9 +149,10 @@ def test_what_a_plan_does_not_know_has_none():
     assert DecodePlan.of(adapted, KVCache(adapted.config)) is None
 
 
-def test_a_switch_that_a_plan_has_never_heard_of_has_none():
-    assert knows_config(Later())
-    assert not knows_config(Later(new_switch=2.0))
+def test_a_field_that_a_plan_has_never_heard_of_must_have_its_default(monkeypatch):
+    monkeypatch.setattr(decode_support, "ANY_VALUE", ANY_VALUE - {"rope_theta"})
+    assert knows_config(ModelConfig(position="rope"))
+    assert not knows_config(ModelConfig(position="rope", rope_theta=500.0))
 
 
 def test_the_plan_knows_only_fields_that_exist_and_by_value_those_with_choices():
