@@ -16,7 +16,7 @@ from typing import Any
 from config.data_config import DataConfig
 from config.demos import DEMOS, load_demo
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.fields import Settings, describe, find_problems, is_active
+from config.fields import Settings, describe, find_problems, unmet_condition
 from config.flags import SentenceParser, add_flag, add_settings, given_settings
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
@@ -198,11 +198,9 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
 def without_effect(kind: type[Settings], values: dict[str, Any], given: dict[str, Any]) -> list[Problem]:
     """Flags that would be ignored beside the other settings: `--rope_theta` without RoPE."""
     return [
-        Problem(
-            name, f"{name} has no effect unless {info.only_when[0]} is {' or '.join(info.only_when[1])}: leave it out"
-        )
+        Problem(name, f"{name} has no effect unless {unmet[0]} is {' or '.join(unmet[1])}: leave it out")
         for name, info in describe(kind).items()
-        if name in given and info.only_when and not is_active(info, values)
+        if name in given and (unmet := unmet_condition(info, values))
     ]
 
 

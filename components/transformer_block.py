@@ -38,7 +38,7 @@ class TransformerBlock(nn.Module):
         norm = resolve("norm", config.norm, self.implementation)
         self.is_pre_norm = config.norm_placement == "pre"
         self.attention_norm = norm(config)
-        self.attention = resolve("attention", "attention", self.implementation)(config)
+        self.attention = resolve("attention", config.attention, self.implementation)(config)
         self.mlp_norm = norm(config)
         self.mlp = resolve("mlp", config.mlp, self.implementation)(config)
         self.dropout = nn.Dropout(config.dropout)

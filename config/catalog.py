@@ -38,7 +38,7 @@ CATALOG = (
           "Ba et al. 2016, arXiv:1607.06450", "Mean 0 and variance 1 for each token, then a learned scale and offset."),
     Entry("norm", "rmsnorm", "RMSNorm", "components/rmsnorm.py", "RMSNorm",
           "Zhang & Sennrich 2019, arXiv:1910.07467", "Root mean square 1 for each token, then a learned scale."),
-    Entry("attention", "attention", "Causal self-attention", "components/attention.py", "Attention",
+    Entry("attention", "multi_head", "Causal self-attention", "components/attention.py", "Attention",
           "Vaswani et al. 2017, arXiv:1706.03762; grouped: Ainslie et al. 2023, arXiv:2305.13245",
           "Each token gathers from the tokens before it; heads may share keys and values."),
     Entry("mlp", "gelu", "GELU MLP", "components/mlp.py", "GeluMLP",

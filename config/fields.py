@@ -19,6 +19,10 @@ from config.errors import ConfigError, Problem
 # A rule sees a complete set of plain, individually sound values and returns a problem, or None.
 Rule = Callable[[Mapping[str, Any]], Problem | None]
 
+# (other field, the values it must have one of); SET stands for anything but unset, off and 0.
+Condition = tuple[str, tuple[str, ...]]
+SET = "set"
+
 
 @dataclass(frozen=True)
 class FieldInfo:
@@ -37,7 +41,7 @@ class FieldInfo:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
-    only_when: tuple[str, tuple[str, ...]] | None  # (other field, its values): without effect otherwise
+    only_when: tuple[Condition, ...]  # without effect unless all of them hold
     basic: bool  # shown before "more" is opened
 
 
@@ -52,10 +56,11 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
-    only_when: tuple[str, tuple[str, ...]] | None = None,
+    only_when: Condition | tuple[Condition, ...] = (),
     basic: bool = False,
 ) -> Any:
     """A dataclass field with its description; the docstring under the field is its help line."""
+    conditions = (only_when,) if only_when and isinstance(only_when[0], str) else only_when
     return field(
         default=default,
         metadata={
@@ -67,14 +72,14 @@ def setting(
             "minimum": minimum,
             "maximum": maximum,
             "choices": choices,
-            "only_when": only_when,
+            "only_when": conditions,
             "basic": basic,
         },
     )
 
 
 def describe(config_class: type["Settings"]) -> dict[str, FieldInfo]:
-    """All settings of a config class by name, in the order they are written."""
+    """All settings of a config class by name, in the order they are written: its own, then those of its bases."""
     return _describe(config_class)  # type: ignore[arg-type]  # mypy does not see that classes are hashable
 
 
@@ -83,7 +88,8 @@ def _describe(config_class: Any) -> dict[str, FieldInfo]:
     hints = typing.get_type_hints(config_class)
     help_lines = _docstrings_under_fields(config_class)
     described = {}
-    for item in fields(config_class):
+    written = [name for base in config_class.__mro__ for name in vars(base).get("__annotations__", {})]
+    for item in sorted(fields(config_class), key=lambda item: written.index(item.name)):
         kinds = set(typing.get_args(hints[item.name]) or [hints[item.name]])
         (kind,) = kinds - {types.NoneType}
         assert item.default is not MISSING, f"{item.name} needs a default"
@@ -100,7 +106,16 @@ def _describe(config_class: Any) -> dict[str, FieldInfo]:
 
 def is_active(info: FieldInfo, values: Mapping[str, Any]) -> bool:
     """Whether the setting has an effect beside these other values (a RoPE base has none without RoPE)."""
-    return info.only_when is None or values.get(info.only_when[0]) in info.only_when[1]
+    return unmet_condition(info, values) is None
+
+
+def unmet_condition(info: FieldInfo, values: Mapping[str, Any]) -> Condition | None:
+    """The first condition that keeps the setting from having an effect; None where it has one."""
+    for name, wanted in info.only_when:
+        value = values.get(name)
+        if value not in wanted and not (SET in wanted and value):
+            return name, wanted
+    return None
 
 
 class Settings:
@@ -186,6 +201,14 @@ def _short(value: Any) -> str:
 
 def _docstrings_under_fields(config_class: type) -> dict[str, str]:
     """The string literal under each annotated assignment: Python throws it away, the source still has it."""
+    found: dict[str, str] = {}
+    for base in config_class.__mro__:
+        if issubclass(base, Settings) and base is not Settings:
+            found = _docstrings_in(base) | found
+    return found
+
+
+def _docstrings_in(config_class: type) -> dict[str, str]:
     (body,) = ast.parse(inspect.getsource(config_class)).body
     assert isinstance(body, ast.ClassDef)
     found = {}

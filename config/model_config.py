@@ -4,19 +4,23 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from config.catalog import names
-from config.fields import Settings, setting
+from config.expert_fields import ExpertFields
+from config.expert_rules import EXPERT_RULES
+from config.fields import setting
+from config.latent_fields import LatentFields
 from config.model_rules import RULES
+from config.patterns import spread
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(Settings):
+class ModelConfig(LatentFields, ExpertFields):
     """The architecture of a decoder-only transformer.
 
     Raises:
         ConfigError: with *all* problems at once, each naming its field, the numbers and what to do.
     """
 
-    RULES: ClassVar = RULES
+    RULES: ClassVar = RULES + EXPERT_RULES
 
     d_model: int = setting(
         128, group="Size", title="Width", symbol="d_model", typical="128 to 768", minimum=1, maximum=65_536, basic=True
@@ -83,6 +87,11 @@ class ModelConfig(Settings):
     mlp: str = setting("gelu", group="Components", title="MLP", typical="swiglu", choices=names("mlp"), basic=True)
     """What each token does on its own between two attentions."""
 
+    attention: str = setting(
+        "multi_head", group="Components", title="Attention", typical="multi_head", choices=names("attention")
+    )
+    """How tokens gather from those before them: keys and values of their own, or unpacked from a latent (MLA)."""
+
     norm_placement: str = setting(
         "pre", group="Components", title="Norm placement", typical="pre", choices=("pre", "post")
     )
@@ -105,6 +114,12 @@ class ModelConfig(Settings):
     )  # fmt: skip
     """GPT-2's tanh approximation, or the exact Gaussian; they differ by at most 0.0005."""
 
+    swiglu_clamp: float | None = setting(
+        None, group="Components", title="SwiGLU clamp", typical="unset; 7 in gpt-oss", minimum=1e-3, maximum=1e6,
+        only_when=("mlp", ("swiglu",)),
+    )  # fmt: skip
+    """Keep gate and up within this size, as gpt-oss does in its form: gate · sigmoid(1.702 · gate) · (up + 1)."""
+
     tie_embeddings: bool = setting(True, group="Switches", title="Tie embeddings", typical="on in small models")
     """Use the token embedding also as the unembedding: one matrix fewer to learn."""
 
@@ -115,6 +130,9 @@ class ModelConfig(Settings):
 
     qkv_bias: bool = setting(True, group="Switches", title="Query, key, value bias", typical="off since LLaMA")
     """Whether the projections to queries, keys and values add a learned offset."""
+
+    attention_sinks: bool = setting(False, group="Switches", title="Attention sinks", typical="off; on in gpt-oss")
+    """A learned score for each head that takes part in the softmax and is then dropped: a head may look at nothing."""
 
     attention_out_bias: bool = setting(True, group="Switches", title="Attention output bias", typical="off since LLaMA")
     """Whether the projection after attention adds a learned offset."""
@@ -146,5 +164,37 @@ class ModelConfig(Settings):
 
     @property
     def d_attention(self) -> int:
-        """Width of all heads together; equals d_model unless d_head is set."""
-        return self.n_heads * self.head_dim
+        """Width of what all heads mix together; equals d_model unless d_head or d_head_value is set."""
+        return self.n_heads * self.value_head_dim
+
+    @property
+    def latent_rank(self) -> int:
+        """Width of the latent of keys and values in latent attention: kv_rank, or 4 · head_dim where it is unset."""
+        return self.kv_rank if self.kv_rank is not None else 4 * self.head_dim
+
+    @property
+    def rope_head_dim(self) -> int:
+        """Dimensions of a query or key that RoPE turns: in latent attention a part of their own, 0 without RoPE."""
+        if self.attention != "mla":
+            return self.head_dim
+        if self.position != "rope":
+            return 0
+        return self.d_head_rope if self.d_head_rope is not None else max(2, self.head_dim // 4 * 2)
+
+    @property
+    def value_head_dim(self) -> int:
+        """Width of one head's value: head_dim, but in latent attention d_head_value where that is set."""
+        own = self.d_head_value if self.attention == "mla" else None
+        return own if own is not None else self.head_dim
+
+    @property
+    def expert_width(self) -> int:
+        """Hidden width of one expert: d_expert, or d_mlp where it is unset."""
+        return self.d_expert if self.d_expert is not None else self.d_mlp
+
+    @property
+    def expert_layers(self) -> tuple[bool, ...]:
+        """Whether each layer has experts."""
+        if self.n_experts is None:
+            return (False,) * self.n_layers
+        return tuple(letter == "m" for letter in spread(self.moe_pattern, self.n_layers))

@@ -135,7 +135,7 @@ def _branch(config: ModelConfig, x: float, plan: Plan, slot: str, marked: Collec
         wires = svg.line([(fork, STREAM), (fork, bottom + 2)], arrow=True)
     wires += svg.line([(back, bottom), (back, STREAM - 11)], arrow=True)
     body = _attention(config, x, plan) if slot == "attention" else _mlp(config, x, plan)
-    name = "attention/attention" if slot == "attention" else f"mlp/{config.mlp}"
+    name = f"attention/{config.attention}" if slot == "attention" else f"mlp/{config.mlp}"
     drawn = svg.part(
         name, f"{slot}, {parameters_per_block(config)[slot]:,} parameters in each block", body, marked=slot in marked
     )

@@ -5,7 +5,9 @@ import html
 import streamlit as st
 
 from config.catalog import IMPLEMENTATIONS
+from config.expert_fields import ExpertFields
 from config.fields import describe
+from config.latent_fields import LatentFields
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, SIZES, load_preset, preset_info, size_fields
 from ui import form, setup
@@ -50,6 +52,11 @@ SLOTS = {
     "d_head": "attention",
     "qkv_bias": "attention",
     "attention_out_bias": "attention",
+    "attention": "attention",
+    "attention_sinks": "attention",
+    **dict.fromkeys(describe(LatentFields), "attention"),
+    "swiglu_clamp": "mlp",
+    **dict.fromkeys(describe(ExpertFields), "mlp"),
     "tie_embeddings": "unembedding",
 }  # which part of the drawing a field belongs to; the width belongs to all
 

@@ -29,7 +29,7 @@ def chosen_components(config: ModelConfig) -> dict[str, str]:
         "position": config.position,
         "block": "transformer_block",
         "norm": config.norm,
-        "attention": "attention",
+        "attention": config.attention,
         "mlp": config.mlp,
         "unembedding": "unembedding",
     }

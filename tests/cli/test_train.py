@@ -129,7 +129,7 @@ def test_bad_text_files_are_named_with_a_way_out(tmp_path, capsys):
     (["--max_steps", "many"], "max_steps must be a whole number, not 'many'"),
     (["--max_step", "5"], "there is no flag --max_step: did you mean --max_steps?"),
     (["--warm-up-step=5"], "there is no flag --warm-up-step: did you mean --warmup_steps?"),
-    (["--frobnicate"], "there is no flag --frobnicate"),
+    (["--xyzzy"], "there is no flag --xyzzy"),
     (["--lr"], "--lr needs a value"),
     (["LLAMA"], "'LLAMA' belongs to no flag"),
     (["--demo", "slow"], "--demo 'slow' is not one of quick, full"),

@@ -195,7 +195,7 @@ def test_padding_before_the_text_changes_nothing(change, implementation, small_m
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_blind_query_gets_zeros_and_no_nan(implementation: str, dtype: torch.dtype, small_config) -> None:
     config = small_config(n_kv_heads=2)
-    attention = resolve("attention", "attention", implementation)(config)
+    attention = resolve("attention", "multi_head", implementation)(config)
     spread_parameters(attention)
     real = torch.ones(2, 5, dtype=torch.bool)
     real[0, :2] = False

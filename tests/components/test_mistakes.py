@@ -121,7 +121,7 @@ def test_alibi_slopes() -> None:
 @pytest.mark.parametrize("d_head", [4, 8])
 def test_alibi_lowers_the_past_and_does_not_unmask_the_future(implementation: str, d_head: int, small_config) -> None:
     config = small_config(d_head=d_head, n_layers=1, attention_out_bias=False)
-    attention = resolve("attention", "attention", implementation)(config)
+    attention = resolve("attention", "multi_head", implementation)(config)
     alibi = resolve("position", "alibi", implementation)(config)
     with torch.no_grad():  # queries and keys 0; the value of token j is j + 1 in every dimension
         attention.qkv_proj.weight.zero_()
@@ -155,8 +155,8 @@ def test_nothing_leaks_from_the_future(position: str, implementation: str, small
 
 @every_implementation
 def test_grouped_heads_are_interleaved_not_tiled(implementation: str, small_config) -> None:
-    grouped = resolve("attention", "attention", implementation)(small_config(n_kv_heads=2))  # three heads to one
-    full = resolve("attention", "attention", implementation)(small_config())
+    grouped = resolve("attention", "multi_head", implementation)(small_config(n_kv_heads=2))  # three heads to one
+    full = resolve("attention", "multi_head", implementation)(small_config())
     spread_parameters(grouped)
     with torch.no_grad():
         for packed, wide in (
@@ -175,7 +175,7 @@ def test_grouped_heads_are_interleaved_not_tiled(implementation: str, small_conf
 @every_implementation
 def test_scores_are_divided_by_the_root_of_d_head(implementation: str, small_config) -> None:
     config = small_config(n_heads=1, d_head=16, qkv_bias=False, attention_out_bias=False)
-    attention = resolve("attention", "attention", implementation)(config)
+    attention = resolve("attention", "multi_head", implementation)(config)
     with torch.no_grad():
         attention.qkv_proj.weight.zero_()
         attention.qkv_proj.weight[0, 0] = 1.0  # query dimension 0 reads x[0]

@@ -9,6 +9,7 @@ from config.data_config import DataConfig
 from config.errors import ConfigError
 from config.fields import describe, find_problems, is_active
 from config.model_config import ModelConfig
+from config.patterns import spread
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
 
@@ -128,3 +129,33 @@ def test_an_error_survives_the_way_between_processes():
         ModelConfig(d_model=0, n_layers=0)
     again = pickle.loads(pickle.dumps(caught.value))
     assert again.problems == caught.value.problems and str(again) == str(caught.value)
+
+
+@pytest.mark.parametrize("changes, field, words", [
+    ({"experts_per_token": 9}, "experts_per_token", "9 is more than n_experts 8"),
+    ({"moe_pattern": "mx"}, "moe_pattern", "'mx' is not made of the letters m (mixture) and d (dense)"),
+    ({"moe_pattern": ""}, "moe_pattern", "''"),
+    ({"moe_pattern": "ddddm"}, "moe_pattern", "gives none of the 4 layers experts"),
+    ({"expert_groups": 3, "groups_per_token": 1}, "expert_groups", "8 cannot be cut into 3 equal groups"),
+    ({"expert_groups": 8, "groups_per_token": 2, "router": "sigmoid"}, "expert_groups", "groups of 1 expert"),
+    ({"expert_groups": 4}, "groups_per_token", "unset: take 1 to 4"),
+    ({"expert_groups": 4, "groups_per_token": 5}, "groups_per_token", "is 5: take 1 to 4"),
+    ({"expert_groups": 4, "groups_per_token": 1, "experts_per_token": 3}, "groups_per_token", "visit 2 groups"),
+])  # fmt: skip
+def test_impossible_mixtures_are_refused_and_dense_models_are_not_asked(changes, field, words):
+    (problem,) = find_problems(ModelConfig, {"n_experts": 8} | changes)
+    assert problem.field == field and words in problem.message
+    assert not find_problems(ModelConfig, changes)
+
+
+def test_a_setting_may_wait_for_another_one_to_be_set():
+    info = describe(ModelConfig)["groups_per_token"]
+    assert is_active(info, {"n_experts": 8, "expert_groups": 2})
+    assert not is_active(info, {"n_experts": 8, "expert_groups": None})
+    assert not is_active(info, {"n_experts": None, "expert_groups": 2})
+
+
+def test_patterns_are_repeated_over_the_layers_and_cut():
+    assert spread("wwwf", 6) == "wwwfww" and spread("d" + 60 * "m", 4) == "dmmm"
+    layers = ModelConfig(n_experts=4, moe_pattern="dm", n_layers=3).expert_layers
+    assert layers == (False, True, False) and ModelConfig(moe_pattern="dm").expert_layers == (False,) * 4

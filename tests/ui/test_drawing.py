@@ -49,7 +49,7 @@ def middle_of(group: ElementTree.Element) -> tuple[float, float]:
 def test_positions_stand_where_they_act():
     def place(position):
         found = parts(draw(load_preset("llama").replace(position=position)))
-        attention = middle_of(found["attention/attention"][0])
+        attention = middle_of(found["attention/multi_head"][0])
         own = found.get(f"position/{position}")
         return own and middle_of(own[0])[0] - attention[0]
 
@@ -68,13 +68,13 @@ def test_pre_norm_stands_on_the_branch_and_post_norm_on_the_stream():
 
 def test_heads_share_keys_in_groups():
     config = load_preset("llama").replace(n_heads=8, n_kv_heads=2)
-    (attention,) = parts(draw(config))["attention/attention"]
+    (attention,) = parts(draw(config))["attention/multi_head"]
     classes = [shape.attrib["class"] for shape in attention.iter() if "class" in shape.attrib]
     assert (classes.count("query"), classes.count("key")) == (8, 2)
 
 
 def test_many_heads_still_fit():
-    (attention,) = parts(draw(load_preset("llama").replace(d_model=1024, n_heads=512)))["attention/attention"]
+    (attention,) = parts(draw(load_preset("llama").replace(d_model=1024, n_heads=512)))["attention/multi_head"]
     frame, *shapes = [shape for shape in attention if shape.tag in (f"{SVG}rect", f"{SVG}circle")]
     right = float(frame.attrib["x"]) + float(frame.attrib["width"])
     assert all(float(shape.attrib.get("x", shape.attrib.get("cx", 0))) < right for shape in shapes)
