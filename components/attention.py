@@ -25,6 +25,7 @@ from einops import einsum, rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from components.attention_kernels import attend_in_one_kernel, attend_written_out
 from components.attention_mask import AttentionMask, causal_mask
 from components.kernel_rules import written_out_attention_is_faster
@@ -48,6 +49,8 @@ class Attention(nn.Module, ABC):
         self.dropout = config.dropout
         self.qkv_proj = nn.Linear(config.d_model, sum(self.heads_in_qkv) * self.d_head, bias=config.qkv_bias)
         self.out_proj = nn.Linear(config.d_attention, config.d_model, bias=config.attention_out_bias)
+        self.hook_q, self.hook_k, self.hook_v = activation_points(3)
+        self.hook_attn_scores, self.hook_pattern, self.hook_z = activation_points(3)
 
     @abstractmethod
     def forward(
@@ -65,6 +68,7 @@ class AttentionEinops(Attention):
         qkv = einsum_linear(self.qkv_proj, x)
         qkv = rearrange(qkv, "batch pos (head d_head) -> batch head pos d_head", d_head=self.d_head)
         query, key, value = qkv.split(self.heads_in_qkv, dim=1)
+        query, key, value = self.hook_q(query), self.hook_k(key), self.hook_v(value)
         offset = 0 if cache is None else cache.offset
         query, key = position.rotate(query, offset), position.rotate(key, offset)
         if cache is not None:
@@ -75,9 +79,11 @@ class AttentionEinops(Attention):
         key = repeat(key, "batch kv_head key d_head -> batch (kv_head group) key d_head", group=self.group)
         value = repeat(value, "batch kv_head key d_head -> batch (kv_head group) key d_head", group=self.group)
         scores = einsum(query, key, "batch head query d_head, batch head key d_head -> batch head query key")
-        pattern = (scores * self.scale + mask.added).softmax(dim=-1)
-        pattern = F.dropout(mask.silence_blind(pattern), self.dropout, self.training)
+        scores = self.hook_attn_scores(scores * self.scale + mask.added)
+        pattern = self.hook_pattern(mask.silence_blind(scores.softmax(dim=-1)))
+        pattern = F.dropout(pattern, self.dropout, self.training)
         mixed = einsum(pattern, value, "batch head query key, batch head key d_head -> batch head query d_head")
+        mixed = self.hook_z(mixed)
         return einsum_linear(self.out_proj, rearrange(mixed, "batch head query d_head -> batch query (head d_head)"))
 
 

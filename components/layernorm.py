@@ -17,6 +17,7 @@ from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from config.model_config import ModelConfig
 
 
@@ -28,6 +29,7 @@ class LayerNorm(nn.Module, ABC):
         self.eps = config.norm_eps
         self.weight = nn.Parameter(torch.ones(config.d_model))
         self.bias = nn.Parameter(torch.zeros(config.d_model)) if config.norm_bias else None
+        self.hook_scale, self.hook_normalized = activation_points(2)
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -40,7 +42,8 @@ class LayerNormEinops(LayerNorm):
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         mean = reduce(x, "batch pos d_model -> batch pos 1", "mean")
         variance = reduce((x - mean) ** 2, "batch pos d_model -> batch pos 1", "mean")
-        y = (x - mean) / (variance + self.eps).sqrt() * self.weight
+        scale = self.hook_scale((variance + self.eps).sqrt())
+        y = self.hook_normalized((x - mean) / scale) * self.weight
         return y if self.bias is None else y + self.bias
 
 

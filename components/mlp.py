@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from components.linear import einsum_linear
 from config.model_config import ModelConfig
 
@@ -33,6 +34,7 @@ class GeluMLP(nn.Module, ABC):
         self.gelu_form = config.gelu_form
         self.up_proj = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
         self.down_proj = nn.Linear(config.d_mlp, config.d_model, bias=config.mlp_bias)
+        self.hook_pre, self.hook_post = activation_points(2)
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -50,7 +52,8 @@ class GeluMLPEinops(GeluMLP):
     """Both matrix products with named axes, the activation from its formula."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        hidden = gelu(einsum_linear(self.up_proj, x), self.gelu_form)  # [batch pos d_mlp]
+        wide = self.hook_pre(einsum_linear(self.up_proj, x))  # [batch pos d_mlp]
+        hidden = self.hook_post(gelu(wide, self.gelu_form))
         return einsum_linear(self.down_proj, hidden)
 
 

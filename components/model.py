@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from components.activation_point import activation_points
 from components.attention_mask import AttentionMask, attention_mask, causal
 from components.kv_cache import KVCache
 from components.position import Position
@@ -43,6 +44,7 @@ class Transformer(nn.Module):
         assert isinstance(position, Position)
         self.positional_embedding = position  # of any scheme; named for the one that has parameters
         self.dropout = nn.Dropout(config.dropout)
+        (self.hook_embed,) = activation_points(1, implementation)
         self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layers))
         post_norm = config.norm_placement == "post"  # every block already ends with a norm
         self.final_norm = nn.Identity() if post_norm else resolve("norm", config.norm, implementation)(config)
@@ -76,7 +78,7 @@ class Transformer(nn.Module):
         not_padding = padding_mask if cache is None else cache.add_padding(padding_mask, n_query)
         mask = self._mask(n_query, offset, not_padding, tokens.device)
 
-        x = self.token_embedding(tokens)  # [batch pos d_model]
+        x = self.hook_embed(self.token_embedding(tokens))  # [batch pos d_model]
         x = self.positional_embedding.embed(x, token_positions(n_query, offset, not_padding, tokens.device))
         x = self.dropout(x)
         for index, block in enumerate(self.blocks):

@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from components.position import Position
 from config.model_config import ModelConfig
 
@@ -25,6 +26,7 @@ class PositionalEmbedding(Position):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.weight = nn.Parameter(torch.empty(config.n_ctx, config.d_model).normal_(0.0, config.init_std))
+        (self.hook_pos_embed,) = activation_points(1)
 
 
 class PositionalEmbeddingEinops(PositionalEmbedding):
@@ -34,7 +36,7 @@ class PositionalEmbeddingEinops(PositionalEmbedding):
         self, x: Float[Tensor, "batch pos d_model"], positions: Int[Tensor, "#batch pos"]
     ) -> Float[Tensor, "batch pos d_model"]:
         rows = self.weight[rearrange(positions, "batch pos -> (batch pos)")]
-        return x + rearrange(rows, "(batch pos) d_model -> batch pos d_model", pos=x.shape[1])
+        return x + self.hook_pos_embed(rearrange(rows, "(batch pos) d_model -> batch pos d_model", pos=x.shape[1]))
 
 
 class PositionalEmbeddingTorch(PositionalEmbedding):

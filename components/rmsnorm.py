@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from components.activation_point import activation_points
 from components.kernel_rules import own_rms_norm_is_faster
 from config.model_config import ModelConfig
 
@@ -30,6 +31,7 @@ class RMSNorm(nn.Module, ABC):
         super().__init__()
         self.eps = config.norm_eps
         self.weight = nn.Parameter(torch.ones(config.d_model))
+        self.hook_scale, self.hook_normalized = activation_points(2)
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -41,7 +43,8 @@ class RMSNormEinops(RMSNorm):
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         mean_square = reduce(x**2, "batch pos d_model -> batch pos 1", "mean")
-        return x / (mean_square + self.eps).sqrt() * self.weight
+        scale = self.hook_scale((mean_square + self.eps).sqrt())
+        return self.hook_normalized(x / scale) * self.weight
 
 
 class RMSNormTorch(RMSNorm):

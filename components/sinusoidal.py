@@ -16,6 +16,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from components.activation_point import activation_points
 from components.position import Position
 from config.model_config import ModelConfig
 
@@ -44,6 +45,7 @@ class SinusoidalPositions(Position):
         self.d_model = config.d_model
         self.register_buffer("frequencies", wave_frequencies(config.d_model), persistent=False)
         self.register_buffer("table", sinusoidal_table(config.n_ctx, config.d_model), persistent=False)
+        (self.hook_pos_embed,) = activation_points(1)
 
 
 class SinusoidalPositionsEinops(SinusoidalPositions):
@@ -55,7 +57,7 @@ class SinusoidalPositionsEinops(SinusoidalPositions):
         # A product by broadcasting, not einsum: autocast would run einsum, and with it the angles, in bfloat16.
         angles = rearrange(positions, "batch pos -> batch pos 1") * self.frequencies
         waves = rearrange([angles.sin(), angles.cos()], "wave batch pos pair -> batch pos (pair wave)")
-        return x + waves.to(x.dtype)
+        return x + self.hook_pos_embed(waves.to(x.dtype))
 
 
 class SinusoidalPositionsTorch(SinusoidalPositions):

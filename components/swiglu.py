@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from components.linear import einsum_linear
 from config.model_config import ModelConfig
 
@@ -29,6 +30,7 @@ class SwigluMLP(nn.Module, ABC):
         self.gate_proj = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
         self.up_proj = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
         self.down_proj = nn.Linear(config.d_mlp, config.d_model, bias=config.mlp_bias)
+        self.hook_pre, self.hook_pre_linear, self.hook_post = activation_points(3)
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -39,8 +41,9 @@ class SwigluMLPEinops(SwigluMLP):
     """The three matrix products with named axes, SiLU from its formula."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        gate = einsum_linear(self.gate_proj, x)  # [batch pos d_mlp]
-        hidden = gate * torch.sigmoid(gate) * einsum_linear(self.up_proj, x)
+        gate = self.hook_pre(einsum_linear(self.gate_proj, x))  # [batch pos d_mlp]
+        up = self.hook_pre_linear(einsum_linear(self.up_proj, x))
+        hidden = self.hook_post(gate * torch.sigmoid(gate) * up)
         return einsum_linear(self.down_proj, hidden)
 
 

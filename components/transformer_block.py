@@ -19,6 +19,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from components.activation_point import activation_points
 from components.attention_mask import AttentionMask
 from components.kv_cache import LayerCache
 from components.position import Position
@@ -42,16 +43,23 @@ class TransformerBlock(nn.Module):
         self.mlp_norm = norm(config)
         self.mlp = resolve("mlp", config.mlp, self.implementation)(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.hook_resid_pre, self.hook_resid_mid, self.hook_resid_post = activation_points(3, self.implementation)
+        self.hook_attn_out, self.hook_mlp_out = activation_points(2, self.implementation)
 
     def forward(
         self, x: Stream, position: Position, mask: AttentionMask | None = None, cache: LayerCache | None = None
     ) -> Stream:
         """Both parts, in the order of the drawing; position, mask and cache are for attention."""
+        x = self.hook_resid_pre(x)
         if self.is_pre_norm:
-            x = x + self.dropout(self.attention(self.attention_norm(x), position, mask, cache))
-            return x + self.dropout(self.mlp(self.mlp_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, position, mask, cache)))
-        return self.mlp_norm(x + self.dropout(self.mlp(x)))
+            added = self.dropout(self.attention(self.attention_norm(x), position, mask, cache))
+            x = self.hook_resid_mid(x + self.hook_attn_out(added))
+            added = self.dropout(self.mlp(self.mlp_norm(x)))
+            return self.hook_resid_post(x + self.hook_mlp_out(added))
+        added = self.dropout(self.attention(x, position, mask, cache))
+        x = self.hook_resid_mid(self.attention_norm(x + self.hook_attn_out(added)))
+        added = self.dropout(self.mlp(x))
+        return self.hook_resid_post(self.mlp_norm(x + self.hook_mlp_out(added)))
 
 
 class TransformerBlockEinops(TransformerBlock):

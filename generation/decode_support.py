@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from components.activation_point import ActivationPoint
 from config.fields import describe
 from config.model_config import ModelConfig
 
@@ -49,4 +50,4 @@ def knows_model(model: nn.Module) -> bool:
         return False
     parts: Any = model
     children = (child for block in parts.blocks for child in (*block.attention.children(), *block.mlp.children()))
-    return all(type(child) is nn.Linear for child in children)
+    return all(type(child) in (nn.Linear, ActivationPoint) for child in children)
