@@ -1,13 +1,17 @@
 """How large a configuration is: parameters, FLOPs and memory by arithmetic alone, before anything is built."""
 
+import functools
 from dataclasses import asdict, dataclass
+from importlib import metadata
 
 from config.errors import Problem
 from config.model_config import ModelConfig
 
 BYTES_FLOAT32 = 4
 REFUSE_SHARE = 0.9  # of the free memory; above it the system starts to swap or kill
-RUNTIME_BYTES = 300_000_000  # Python with torch loaded, measured on CPU
+# Python, torch and what else a training loads, by the build of torch (`train.py --max_steps 20 --model_size tiny`, its
+# highest resident size less what is computed): the CUDA build's libraries take room on a machine without a GPU too.
+RUNTIME_BYTES_CPU, RUNTIME_BYTES_CUDA = 300_000_000, 700_000_000
 # Above this many logits (64 MB in float32) a training computes its loss in chunks of half as many (training/loss.py).
 LARGE_LOGITS = 2**24
 CHUNK_LOGITS = 2**23
@@ -72,7 +76,7 @@ class TrainingMemory:
     gradients: int
     optimizer: int
     activations: int
-    runtime: int = RUNTIME_BYTES
+    runtime: int
 
     @property
     def total(self) -> int:
@@ -85,14 +89,25 @@ def training_memory(config: ModelConfig, micro_batch_size: int, implementation: 
 
     Activations are the tensors that the backward pass reads again, counted from the implementations, with what its
     largest step needs beside them; then what the loss keeps. Ten configurations in processes of their own took between
-    0.86 and 1.07 of the sum (tests/config/test_memory.py).
+    0.90 and 1.13 of the sum (tests/config/test_memory.py prints it).
     """
     weights = count_parameters(config) * BYTES_FLOAT32
     tokens = micro_batch_size * config.n_ctx
     numbers = tokens * (config.n_layers * _kept_per_token(config, implementation) + 2 * config.d_model)
     numbers += 4 * tokens * config.d_mlp  # gradients on their way through the widest layer
     numbers += _kept_by_loss(config, tokens)
-    return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32)
+    return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32, runtime_bytes())
+
+
+@functools.cache
+def runtime_bytes() -> int:
+    """Memory that a training takes before it has a model, with the build of torch that is installed here."""
+    try:
+        needs = metadata.requires("torch") or []
+    except metadata.PackageNotFoundError:
+        needs = []
+    has_cuda = any(requirement.startswith(("nvidia-", "cuda-")) for requirement in needs)
+    return RUNTIME_BYTES_CUDA if has_cuda else RUNTIME_BYTES_CPU
 
 
 def _kept_per_token(config: ModelConfig, implementation: str) -> int:
