@@ -16,6 +16,7 @@ RULES = {
     "text": ({"config", "text"}, {"streamlit"}),
     "generation": ({"components", "config", "runs", "text", "generation"}, {"streamlit"}),
     "training": ({"components", "config", "runs", "text", "generation", "training"}, {"streamlit"}),
+    "learn": ({"components", "config", "runs", "text", "generation", "training", "interpret", "learn"}, {"streamlit"}),
     "ui": ({"config", "runs", "ui"}, {"torch", "einops"}),
     "pages": ({"config", "runs", "ui"}, {"torch", "einops", "numpy"}),
 }
@@ -50,6 +51,12 @@ def test_a_file_imports_only_what_its_folder_may(path):
     if path.relative_to(ROOT) not in DOORS:
         assert imported(tree) & OURS <= allowed
     assert not at_module_level(tree) & forbidden
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "learn" / "reference").glob("*.py")), ids=lambda path: path.name)
+def test_the_reference_is_numpy_alone(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert imported(tree) <= {"numpy", "config", "learn"} | sys.stdlib_module_names
 
 
 def test_no_page_or_folder_shadows_another_module():

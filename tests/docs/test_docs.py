@@ -24,8 +24,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE = (ROOT / "docs" / "adding_a_component.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "pages", "runs",
-                  "text", "training", "ui")  # fmt: skip
+SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "learn", "pages",
+                  "runs", "text", "training", "ui")  # fmt: skip
 TREE_AS_FOLDERS = ("tests", "text/story_grammar")  # their files are not listed one by one
 # Settings that make any training of the README take a second.
 SMALL = ["--max_steps", "2", "--batch_size", "2", "--eval_iters", "1", "--sample_tokens", "5", "--d_model", "16",
