@@ -82,7 +82,7 @@ class DataConfig(Settings):
 
     tokenizer_type: str = setting(
         "character", group="Tokenizer", title="Tokenizer", typical="character",
-        choices=("character", "byte", "bpe", "gpt2", "sentencepiece"), basic=True,
+        choices=("character", "byte", "bpe", "gpt2", "sentencepiece", "imported"), unoffered=("imported",), basic=True,
     )  # fmt: skip
     """How text becomes tokens: single characters or bytes, learned pieces (bpe, sentencepiece), or GPT-2's own."""
 

@@ -41,8 +41,14 @@ class FieldInfo:
     minimum: float | None
     maximum: float | None
     choices: tuple[str, ...]
+    unoffered: tuple[str, ...]  # those of the choices that only a program makes: valid, and in no list to choose from
     only_when: tuple[Condition, ...]  # without effect unless all of them hold
     basic: bool  # shown before "more" is opened
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The choices that a person is given."""
+        return tuple(choice for choice in self.choices if choice not in self.unoffered)
 
 
 def setting(
@@ -56,6 +62,7 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
+    unoffered: tuple[str, ...] = (),
     only_when: Condition | tuple[Condition, ...] = (),
     basic: bool = False,
 ) -> Any:
@@ -72,6 +79,7 @@ def setting(
             "minimum": minimum,
             "maximum": maximum,
             "choices": choices,
+            "unoffered": unoffered,
             "only_when": conditions,
             "basic": basic,
         },
@@ -175,7 +183,7 @@ def _problem_of(info: FieldInfo, value: Any) -> str | None:
     if info.type is float and not math.isfinite(value):
         return f"{info.name} must be a finite number, not {value}"
     if info.choices and value not in info.choices:
-        return f"{info.name} {_short(value)} is not one of {', '.join(info.choices)}"
+        return f"{info.name} {_short(value)} is not one of {', '.join(info.offered)}"
     if info.minimum is not None and value < info.minimum:
         return f"{info.name} {_short(value)} is below {info.minimum:,}, the least possible"
     if info.maximum is not None and value > info.maximum:

@@ -58,7 +58,7 @@ def add_settings(
         help_line = f"{info.help} Default {_shown(info.default)}; typical {info.typical}.".replace("%", "%%")
         arguments: dict[str, Any] = {"help": help_line, "type": parser_of(info), "metavar": info.name.upper()}
         if info.choices:
-            arguments["metavar"] = "|".join(info.choices)
+            arguments["metavar"] = "|".join(info.offered)
         if info.type is bool:  # `--compile` and `--compile off` both work
             arguments |= {"nargs": "?", "const": True, "metavar": "on|off"}
         add_flag(group, info.name, **arguments)

@@ -11,15 +11,17 @@ EMPTY_PROMPT = "\n"
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Tokens of a prompt; an empty one becomes a line break, or token 0 where the tokenizer knows no line break.
+    """Tokens of a prompt, behind those that every text of the tokenizer begins with.
+
+    An empty one becomes a line break, or token 0 where the tokenizer knows no line break.
 
     Raises:
         TextError: the prompt has characters the tokenizer has never seen, or bytes that are no text.
     """
-    if not prompt:
+    if not prompt and not tokenizer.beginning:
         return tokenizer.encode(EMPTY_PROMPT, unknown="skip") or [0]
     try:
-        return tokenizer.encode(prompt)
+        return [*tokenizer.beginning, *tokenizer.encode(prompt)]
     except TextError as error:
         raise TextError(f"the prompt cannot be read: {error}") from error
 

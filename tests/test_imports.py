@@ -17,12 +17,13 @@ RULES = {
     "generation": ({"components", "config", "runs", "text", "generation"}, {"streamlit"}),
     "training": ({"components", "config", "runs", "text", "generation", "training"}, {"streamlit"}),
     "learn": ({"components", "config", "runs", "text", "generation", "training", "interpret", "learn"}, {"streamlit"}),
+    "interop": ({"components", "config", "runs", "text", "generation", "training", "interop"}, {"streamlit"}),
     "ui": ({"config", "runs", "ui"}, {"torch", "einops"}),
     "pages": ({"config", "runs", "ui"}, {"torch", "einops", "numpy"}),
 }
 # From the pages to torch, and from the Tokenizers page to the tokenizers.
 DOORS = {Path("ui/engines.py"), Path("ui/generation_engine.py"), Path("ui/tokenizer_engine.py")}
-OURS = set(RULES) | {"interop", "interpret"}
+OURS = set(RULES) | {"interpret"}
 
 
 def imported(tree: ast.AST) -> set[str]:

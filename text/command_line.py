@@ -19,7 +19,7 @@ from text.blocks import Block
 from text.documents import MARKED, Changes, Documents
 from text.processes import check_processes, useful_processes
 from text.tokenizer import Tokenizer
-from text.tokenizer_types import CLASSES, load_tokenizer, train_tokenizer
+from text.tokenizer_types import LEARNED, load_tokenizer, train_tokenizer
 from text.words import PATTERNS
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
@@ -162,7 +162,7 @@ def _add_training_flags(parser: argparse.ArgumentParser, tokenizer_type: str | N
     parser.add_argument("file", type=Path, help="a .txt, .txt.gz or .jsonl file, or a folder of them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to save the tokenizer")
     if tokenizer_type is None:
-        add_flag(parser, "tokenizer_type", choices=tuple(CLASSES), required=True, help="Which kind.")
+        add_flag(parser, "tokenizer_type", choices=LEARNED, required=True, help="Which kind.")
         add_flag(
             parser, "sentencepiece_model", choices=("bpe", "unigram"), help="How SentencePiece learns. Default bpe."
         )

@@ -35,7 +35,7 @@ from text.token_file import check_lengths, write_manifest
 from text.token_writer import NOTE, choose_encoder, write_tokens
 from text.tokenizer import END_OF_TEXT, Tokenizer
 from text.tokenizer_file import FILE_NAME
-from text.tokenizer_types import CLASSES, load_tokenizer, tokenizer_class
+from text.tokenizer_types import LEARNED, load_tokenizer, tokenizer_class
 from text.words import PATTERNS
 
 EXIT_STOPPED, EXIT_WRONG_INPUT = 1, 2
@@ -120,12 +120,12 @@ def load_existing(tokenizer: str) -> Tokenizer | None:
         TextError: neither of the two.
         CheckpointError: it is damaged.
     """
-    if tokenizer in CLASSES:
+    if tokenizer in LEARNED:
         return None
     for folder in (Path(tokenizer), Path(tokenizer) / TOKENIZER):  # the folder of a run has it inside
         if (folder / FILE_NAME).is_file():
             return load_tokenizer(folder)
-    raise TextError(f"--tokenizer {tokenizer} is neither one of {', '.join(CLASSES)} nor a folder with a tokenizer")
+    raise TextError(f"--tokenizer {tokenizer} is neither one of {', '.join(LEARNED)} nor a folder with a tokenizer")
 
 
 def _find_finished(out: Path, request: dict[str, Any]) -> PreparedFolder | None:
@@ -227,7 +227,7 @@ def build_parser() -> argparse.ArgumentParser:
     """All flags."""
     parser = argparse.ArgumentParser(prog="python -m text.prepare", description="Cut a text of any size into tokens.")
     parser.add_argument("text", type=Path, help="a .txt, .txt.gz or .jsonl file, or a folder of them")
-    parser.add_argument("--tokenizer", default="bpe", help=f"{'|'.join(CLASSES)}, or a folder with one. Default bpe.")
+    parser.add_argument("--tokenizer", default="bpe", help=f"{'|'.join(LEARNED)}, or a folder with one. Default bpe.")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     add_flag(parser, "vocab_size", type=int, metavar="N", help="Of bpe or sentencepiece. Default 1,024.")
     add_flag(parser, "bpe_pattern", choices=tuple(PATTERNS), help="How bpe cuts words. Default gpt2.")

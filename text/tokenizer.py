@@ -1,13 +1,14 @@
 """What every tokenizer can do: text to token ids and back, and to and from a folder.
 
 A tokenizer is a table of byte strings, one for each token id, and a way to choose ids for a text. Decoding needs only
-the table, so it stands once, here; how a text is cut is what the five files beside this one differ in:
+the table, so it stands once, here; how a text is cut is what the six files beside this one differ in:
 
     character.py       one token per character of the training text
     byte.py            one token per byte: 256, whatever the text
     byte_pair.py       pieces learned by byte-pair encoding, from scratch
     gpt2.py            the 50,257 pieces that GPT-2 was trained with
     sentence_piece.py  pieces learned by the SentencePiece library
+    imported.py        whatever a published model was trained with, run by their library
 
 A saved tokenizer is a folder with `tokenizer.json` (SentencePiece: and `sentencepiece.model`): plain data, no pickle.
 BPE adds `hugging_face/tokenizer.json`, the same in the format of Hugging Face, for other programs.
@@ -40,15 +41,24 @@ class Tokenizer(ABC):
     Args:
         token_bytes: The UTF-8 bytes (often half a character, with byte-level tokenizers) of token 0, 1, 2 ...
         special_tokens: The texts of tokens that stand for no text, such as the end of a document; they come last.
+        special_ids: The same with their ids, where they are among `token_bytes` already.
     """
 
     type: ClassVar[str]
     """The name in `--tokenizer_type` and in tokenizer.json."""
 
-    def __init__(self, token_bytes: Sequence[bytes], special_tokens: Sequence[str] = ()):
+    def __init__(
+        self,
+        token_bytes: Sequence[bytes],
+        special_tokens: Sequence[str] = (),
+        special_ids: Mapping[str, int] | None = None,
+    ):
         check_special_tokens(special_tokens)
+        last = {token: len(token_bytes) + place for place, token in enumerate(special_tokens)}
         self.token_bytes = (*token_bytes, *(token.encode() for token in special_tokens))
-        self.special_tokens = tuple(special_tokens)
+        self.special_ids: Mapping[str, int] = last if special_ids is None else special_ids
+        """The ids of the special tokens by their text."""
+        self.special_tokens = tuple(self.special_ids)
 
     @classmethod
     @abstractmethod
@@ -90,17 +100,14 @@ class Tokenizer(ABC):
         return {}
 
     @property
-    @final
-    def special_ids(self) -> Mapping[str, int]:
-        """The ids of the special tokens by their text."""
-        first = self.vocab_size - len(self.special_tokens)
-        return {token: first + place for place, token in enumerate(self.special_tokens)}
-
-    @property
-    @final
     def end_of_text(self) -> int | None:
         """The id of `<|endoftext|>`, which parts documents, if there is one."""
         return self.special_ids.get(END_OF_TEXT)
+
+    @property
+    def beginning(self) -> tuple[int, ...]:
+        """Ids that a model wants to see before every text: none, but for tokenizers that were imported."""
+        return ()
 
     @property
     @final
@@ -168,8 +175,8 @@ class Tokenizer(ABC):
 
     @final
     def token_text(self, token: int) -> str:
-        """One token for the eye, see `visible`."""
-        return visible(self.decode_bytes([token]))
+        """One token for the eye, see `visible`; an id that stands for no text is its number."""
+        return visible(self.decode_bytes([token])) or f"[{token}]"
 
     @final
     def content_hash(self) -> str:

@@ -18,7 +18,9 @@ CLASSES = {
     "bpe": ("text.byte_pair", "BytePairTokenizer"),
     "gpt2": ("text.gpt2", "Gpt2Tokenizer"),
     "sentencepiece": ("text.sentence_piece", "SentencePieceTokenizer"),
+    "imported": ("text.imported", "ImportedTokenizer"),
 }
+LEARNED = tuple(name for name in CLASSES if name != "imported")  # what a text can be cut with from nothing
 
 
 def tokenizer_class(name: str) -> type[Tokenizer]:

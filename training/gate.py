@@ -71,23 +71,32 @@ def check_tensors(file: Path, shapes: Shapes, required: Collection[str]) -> None
     Raises:
         CheckpointError: as `read_tensors`.
     """
+    header = read_header(file, len(shapes))
+    problem = _find_problem(header, shapes, required)
+    if problem:
+        raise CheckpointError(f"{file} does not fit the configuration of its run: {problem}.")
+
+
+def read_header(file: Path, most_tensors: int) -> Any:
+    """The header of a safetensors file that may hold so many tensors: {name: {dtype, shape, …}} if it is one.
+
+    Raises:
+        CheckpointError: it cannot be read, or is larger than so many tensors need.
+    """
     try:
         with open_regular(file) as opened:
             size = os.fstat(opened.fileno()).st_size
             if size < LENGTH_BYTES:
                 raise CheckpointError(f"{file} has {size} bytes and is no safetensors file.")
             length = int.from_bytes(opened.read(LENGTH_BYTES), "little")
-            limit = min(HEADER_BYTES + HEADER_BYTES_PER_TENSOR * len(shapes), size - LENGTH_BYTES)
+            limit = min(HEADER_BYTES + HEADER_BYTES_PER_TENSOR * most_tensors, size - LENGTH_BYTES)
             if length > limit:
                 raise CheckpointError(f"{file} wants a header of {length:,} bytes where at most {limit:,} make sense.")
-            header = parse_json(opened.read(length), f"the header of {file}")
+            return parse_json(opened.read(length), f"the header of {file}")
     except RunError as error:
         raise CheckpointError(str(error)) from None
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror or error}.") from None
-    problem = _find_problem(header, shapes, required)
-    if problem:
-        raise CheckpointError(f"{file} does not fit the configuration of its run: {problem}.")
 
 
 def _find_problem(header: Any, shapes: Shapes, required: Collection[str]) -> str | None:

@@ -121,10 +121,10 @@ def control(section: str, info: FieldInfo) -> None:
         "help": help_of(info),
         "persist_state": "session",
     }
-    if info.choices and sum(len(choice) + 2 for choice in info.choices) <= WIDEST_CHOICE:
-        st.segmented_control(options=info.choices, required=True, **shared)
+    if info.choices and sum(len(choice) + 2 for choice in info.offered) <= WIDEST_CHOICE:
+        st.segmented_control(options=info.offered, required=True, **shared)
     elif info.choices:
-        st.selectbox(options=info.choices, **shared)
+        st.selectbox(options=info.offered, **shared)
     elif info.type is bool:
         st.toggle(**shared)
     elif info.type is str:

@@ -16,6 +16,7 @@ import runs.__main__ as runs_command
 import train
 from config.presets import PRESET_NAMES, SIZES, load_preset, size_fields
 from config.sizes import count_parameters
+from interop import hugging_face
 from tests.test_imports import RULES
 from text import command_line, prepare, storyteller
 
@@ -24,8 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE = (ROOT / "docs" / "adding_a_component.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "learn", "pages",
-                  "runs", "text", "training", "ui")  # fmt: skip
+SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "interop", "learn",
+                  "pages", "runs", "text", "training", "ui")  # fmt: skip
 TREE_AS_FOLDERS = ("tests", "text/story_grammar")  # their files are not listed one by one
 # Settings that make any training of the README take a second.
 SMALL = ["--max_steps", "2", "--batch_size", "2", "--eval_iters", "1", "--sample_tokens", "5", "--d_model", "16",
@@ -205,6 +206,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
                 assert Path("more.txt").stat().st_size > 9_000
             case ["python", "-m", "text.prepare", *flags]:
                 assert prepare.main(flags) == 0, line
+            case ["python", "-m", "interop.hugging_face", *flags]:
+                assert hugging_face.main(flags) == 0, line
             case ["python", "-m", "text", *flags]:
                 assert command_line.main("python -m text", flags) == 0, line
             case ["python", "-m", module, *_] if module.startswith("examples."):

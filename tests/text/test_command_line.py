@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from text.command_line import main
-from text.tokenizer_types import CLASSES, load_tokenizer
+from text.tokenizer_types import LEARNED, load_tokenizer
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_a_bpe_from_training_to_decoding(
     assert capsysbinary.readouterr().out == b"a<|endoftext|>"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind != "gpt2"])
+@pytest.mark.parametrize("kind", [kind for kind in LEARNED if kind != "gpt2"])
 def test_every_type(kind: str, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "tokenizer"
     settings = {
@@ -94,7 +94,7 @@ def test_a_setting_is_never_ignored(
     assert not (tmp_path / "t").exists()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind != "gpt2"])
+@pytest.mark.parametrize("kind", [kind for kind in LEARNED if kind != "gpt2"])
 def test_nothing_is_learned_from_an_empty_text(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "blank.txt").write_text(" \n\n")
     assert run("train", tmp_path / "blank.txt", "--out", tmp_path / "t", "--tokenizer_type", kind, kind=None) == 2

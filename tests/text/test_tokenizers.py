@@ -18,6 +18,8 @@ from text.byte_pair import BytePairTokenizer
 from text.character import CharacterTokenizer
 from text.corpus import make_corpus
 from text.gpt2 import Gpt2Tokenizer
+from text.hugging_face_json import FILE_NAME
+from text.imported import ImportedTokenizer
 from text.sentence_piece import SentencePieceTokenizer
 from text.token_writer import encode_piece
 from text.tokenizer import END_OF_TEXT, Tokenizer
@@ -30,6 +32,7 @@ MAKERS: dict[str, Callable[[str], Tokenizer]] = {
     # Some of GPT-2's merges, in the form it has: the real file is not in the repository.
     "gpt2": lambda text: Gpt2Tokenizer([(b" ", b"t"), (b"h", b"e"), (b" t", b"he")], [END_OF_TEXT]),
     "sentencepiece": lambda text: SentencePieceTokenizer.train(text, 400),
+    "imported": lambda text: ImportedTokenizer(BytePairTokenizer.train(text, 300).extra_files()[FILE_NAME], 310),
 }
 
 

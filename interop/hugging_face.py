@@ -1,0 +1,185 @@
+"""Models from Hugging Face folders, and our checkpoints as such folders.
+
+    python -m interop.hugging_face import HF_FOLDER [RUN_FOLDER]
+    python -m interop.hugging_face export CHECKPOINT HF_FOLDER
+
+An import makes a run like any other: it has a checkpoint and a tokenizer, its state is `finished`, and it can be
+generated from, compared, looked into and fine-tuned. Without RUN_FOLDER it is made under checkpoints/, where the pages
+look for runs. An export is a folder that `AutoModelForCausalLM` and `AutoTokenizer` open; both give what we give.
+
+Only data is read: config.json, safetensors and tokenizer.json. Code that comes with a model (auto_map) is never run,
+pickles are never opened, and the tensors must be exactly those that the configuration asks for. Exit status: 0 done,
+2 wrong usage or input, 1 anything else; the last line on stdout is the folder that was made.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from components.model import Transformer, build_model
+from config.errors import CheckpointError, ConfigError, RunError, TextError
+from config.flags import SentenceParser
+from config.model_config import ModelConfig
+from config.sizes import count_parameters
+from interop import imported_run, tokenizer_files, weights
+from interop.family import Family
+from interop.registry import family_of
+from runs import machine
+from runs.checkpoints import choose
+from runs.files import read_json
+from runs.folder import CHECKPOINTS, RunFolder, find_run
+
+EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a folder's config.json says."""
+
+    family: Family
+    config: ModelConfig
+    end_of_text: int | None
+    unread: list[str]
+    """Keys of config.json that mean nothing here."""
+
+
+def describe(folder: Path) -> Description:
+    """Read config.json, and nothing else yet.
+
+    Raises:
+        CheckpointError: there is none, or it is of a family or a configuration that is not known here.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no folder {folder}.")
+    try:
+        values = read_json((folder / "config.json").resolve())
+    except RunError as error:
+        raise CheckpointError(f"{folder} is no model of Hugging Face: {error}") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{folder} is no model of Hugging Face: its config.json is not a table.")
+    family = family_of(values.get("model_type"))
+    try:
+        config = family.read(values)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}/config.json cannot be used: {error}") from None
+    return Description(family, config, _end_of_text(values), family.unread_keys(values))
+
+
+def load(folder: Path | str, implementation: str = "fused") -> nn.Module:
+    """The model of a Hugging Face folder, in float32 and evaluation mode.
+
+    Raises:
+        CheckpointError: it is not one that can be read here, in a sentence.
+    """
+    folder = Path(folder)
+    found = describe(folder)
+    tensors = read_tensors(folder, found)
+    model = build_model(found.config, implementation, seed=0)
+    model.load_state_dict(tensors, strict=True)
+    return model.eval().requires_grad_(False)
+
+
+def read_tensors(folder: Path, found: Description) -> dict[str, Tensor]:
+    """The tensors of the described model under our names.
+
+    Raises:
+        CheckpointError: they do not fit into memory, or are not what the description asks for.
+    """
+    needed, free = 4 * count_parameters(found.config), machine.available_memory_bytes()
+    if needed > 0.9 * free:
+        raise CheckpointError(
+            f"{folder} is a model of {needed / 4e9:,.1f} billion parameters, which take {needed / 1e9:,.1f} GB in "
+            f"float32; {free / 1e9:,.1f} GB are free."
+        )
+    with torch.device("meta"):
+        shapes = Transformer(found.config).state_dict()
+    return weights.read_weights(folder, found.family, found.config, shapes)
+
+
+def import_folder(folder: Path, run_folder: Path | None = None, say: Say = lambda sentence: None) -> RunFolder:
+    """A finished run with the model and the tokenizer of a Hugging Face folder.
+
+    Args:
+        run_folder: where to make it; by default under checkpoints/, named by the time.
+        say: hears what was found, sentence by sentence.
+
+    Raises:
+        CheckpointError, TextError, RunError: it cannot be read, or the run cannot be made; nothing is left behind.
+    """
+    if run_folder is not None:
+        imported_run.check_free(run_folder)
+    found = describe(folder)
+    say(f"{found.family.model_type}, {count_parameters(found.config):,} parameters, {found.config.n_layers} layers")
+    if found.unread:
+        say(f"keys of config.json that say nothing here: {', '.join(found.unread)[:500]}")
+    tokenizer = tokenizer_files.read_tokenizer(folder, found.config.d_vocab, found.end_of_text)
+    say(f"tokenizer: {tokenizer.type}, {tokenizer.vocab_size:,} tokens")
+    tensors = read_tensors(folder, found)
+    source = {"imported_from": folder.absolute().name, "model_type": found.family.model_type}
+    return imported_run.write(run_folder, found.config, found.family.preset, tokenizer, tensors, source)
+
+
+def export_checkpoint(checkpoint: Path, folder: Path) -> Family:
+    """Write a checkpoint as a Hugging Face folder; returns the family that it is written as.
+
+    Args:
+        checkpoint: a run (its best checkpoint that verifies) or one of its step folders.
+        folder: a folder that does not exist yet, or an empty one.
+
+    Raises:
+        ConfigError: no family has this configuration; the nearest one and the fields in its way are named.
+        CheckpointError, TextError, RunError: the checkpoint cannot be read, or the folder cannot be written.
+    """
+    from interop.export import write_folder
+
+    return write_folder(choose(checkpoint), folder)
+
+
+def _end_of_text(values: dict[str, Any]) -> int | None:
+    """The token that ends a text; of several the first."""
+    found = values.get("eos_token_id")
+    first = found[0] if isinstance(found, list) and found else found
+    return first if type(first) is int else None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    machine.share_cores()
+    parser = SentenceParser(prog="python -m interop.hugging_face", description="Models from and to Hugging Face.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="import|export")
+    into = commands.add_parser("import", help="make a run of a Hugging Face folder")
+    into.add_argument("hf_folder", type=Path, metavar="HF_FOLDER")
+    into.add_argument("run_folder", type=Path, nargs="?", metavar="RUN_FOLDER", help="default: a new run")
+    out = commands.add_parser("export", help="make a Hugging Face folder of a checkpoint")
+    out.add_argument("checkpoint", metavar="CHECKPOINT", help="a run (folder, id or name) or a step folder in one")
+    out.add_argument("hf_folder", type=Path, metavar="HF_FOLDER")
+    given = parser.parse_args(argv)
+    try:
+        if given.command == "import":
+            print(import_folder(given.hf_folder, given.run_folder, _tell).path)
+        else:
+            path = Path(given.checkpoint)
+            checkpoint = path if path.exists() else find_run(CHECKPOINTS, given.checkpoint).path
+            family = export_checkpoint(checkpoint, given.hf_folder)
+            _tell(f"written as {family.model_type}")
+            print(given.hf_folder)
+    except (ConfigError, CheckpointError, TextError, RunError) as error:
+        for line in [problem.message for problem in getattr(error, "problems", ())] or [str(error)]:
+            _tell(line)
+        return EXIT_WRONG_INPUT
+    return EXIT_DONE
+
+
+def _tell(sentence: str) -> None:
+    print(f"interop: {sentence}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""How a tensor of ours lies in the tensors of a Hugging Face file: five layouts, each an exact two-way road.
+
+    Same            one tensor, as it is
+    Transposed      [in out] instead of [out in]: GPT-2's Conv1D
+    Joined          ours is one matrix, theirs are several, one under the other: q_proj, k_proj, v_proj -> qkv_proj
+    Packed          ours are several, theirs is one: gate_proj, up_proj <- gate_up_proj
+    PackedByHead    both are one, in another order of rows: ours is [all q | all k | all v], theirs goes kv head by kv
+                    head, each with its queries: [q … q k v | q … q k v | …]
+
+A layout moves numbers and computes none, so import and export are exact, bit for bit. It acts on rows, and a bias is a
+column of rows: one rule serves the weight and the bias of a module. It also acts on tensors without storage (device
+"meta"), which is how the expected shapes of a file are known before it is opened.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from config.model_config import ModelConfig
+
+
+class Layout(ABC):
+    """Both directions of one way to store the same numbers."""
+
+    @abstractmethod
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        """The tensors of our model."""
+
+    @abstractmethod
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        """The tensors of their file."""
+
+
+@dataclass(frozen=True)
+class Same(Layout):
+    """One tensor, as it is."""
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return list(theirs)
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return list(ours)
+
+
+@dataclass(frozen=True)
+class Transposed(Layout):
+    """Rows and columns change places. A square matrix has the same shape both ways: only this table knows better."""
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [tensor.T if tensor.ndim == 2 else tensor for tensor in theirs]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return self.to_ours(ours, config)
+
+
+@dataclass(frozen=True)
+class Joined(Layout):
+    """Theirs, one under the other, are ours: the rows of queries, keys and values."""
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [torch.cat(list(theirs))]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = ours
+        return list(tensor.split(rows_of_qkv(config)))
+
+
+@dataclass(frozen=True)
+class Packed(Layout):
+    """Ours, one under the other and all of the same size, are theirs."""
+
+    n_parts: int
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = theirs
+        return list(tensor.chunk(self.n_parts))
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [torch.cat(list(ours))]
+
+
+@dataclass(frozen=True)
+class PackedByHead(Layout):
+    """Each kv head with its queries before it. With as many kv heads as heads that is [q k v] for every head."""
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = theirs
+        group = config.n_heads // config.kv_heads
+        heads = tensor.unflatten(0, (config.kv_heads, group + 2, config.head_dim))
+        parts = heads.split((group, 1, 1), dim=1)  # [kv_head group|1|1 d_head …]
+        return [torch.cat([part.flatten(0, 2) for part in parts])]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = ours
+        parts = [
+            part.unflatten(0, (config.kv_heads, -1, config.head_dim)) for part in tensor.split(rows_of_qkv(config))
+        ]
+        return [torch.cat(parts, dim=1).flatten(0, 2)]
+
+
+def rows_of_qkv(config: ModelConfig) -> list[int]:
+    """How many rows of our packed matrix are queries, keys and values."""
+    return [config.n_heads * config.head_dim, config.kv_heads * config.head_dim, config.kv_heads * config.head_dim]
