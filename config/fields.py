@@ -9,7 +9,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -161,11 +161,11 @@ def find_problems(config_class: type[Settings], values: Mapping[str, Any]) -> li
     `values` may be partial (defaults fill the rest) and may come from anywhere: a form, JSON, a command line.
     """
     known = describe(config_class)
-    found = [Problem(str(name), _unknown(str(name), known)) for name in values if name not in known]
+    found = [Problem(str(name), unknown_field(str(name), known)) for name in values if name not in known]
     found += [
         Problem(name, message)
         for name, value in values.items()
-        if name in known and (message := _problem_of(known[name], value))
+        if name in known and (message := problem_of(known[name], value))
     ]
     broken = {problem.field for problem in found}
     complete = {name: values.get(name, info.default) for name, info in known.items()}
@@ -173,7 +173,8 @@ def find_problems(config_class: type[Settings], values: Mapping[str, Any]) -> li
     return found + [problem for problem in checks if problem]
 
 
-def _problem_of(info: FieldInfo, value: Any) -> str | None:
+def problem_of(info: FieldInfo, value: Any) -> str | None:
+    """Why a single value cannot be used, whatever the others are; None where it can."""
     if value is None and info.optional:
         return None
     # `True` is an int to isinstance, and 3 is a fine float: exact types, but for that one widening.
@@ -191,7 +192,8 @@ def _problem_of(info: FieldInfo, value: Any) -> str | None:
     return None
 
 
-def _unknown(name: str, known: Mapping[str, FieldInfo]) -> str:
+def unknown_field(name: str, known: Collection[str]) -> str:
+    """A sentence about a name that no setting has, with the one that was probably meant."""
     import difflib  # only on the way to an error
 
     close = difflib.get_close_matches(name[:60], known, n=1)

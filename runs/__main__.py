@@ -1,4 +1,7 @@
-"""`python -m runs list|stop|pause|resume|save|delete RUN`: what the pages can do to a run, from a terminal."""
+"""`python -m runs list|stop|pause|resume|save|delete RUN`: what the pages can do to a run, from a terminal.
+
+`compare`, `race` and `scale`, which take several runs, have flags of their own: see `python -m runs compare --help`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from config.errors import RunError
+from config.errors import ConfigError, RunError
 from config.flags import SentenceParser
-from runs import control, launch
+from runs import compare_command, control, launch, race_command
 from runs.folder import CHECKPOINTS, RunFolder, delete_run, find_run, list_runs
 from runs.names import clean_name, clean_note
 from runs.shared_files import size_on_disk
@@ -26,8 +29,13 @@ REMARK_COLUMN = HEADER.index("REMARK")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Results on stdout, the rest on stderr. Returns 0 (done), 2 (wrong usage or input) or 1 (anything else)."""
-    options = _make_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if words and words[0] in COMMANDS:
+            COMMANDS[words[0]](words[1:])
+            sys.stdout.flush()
+            return 0
+        options = _make_parser().parse_args(words)
         if options.action == "list":
             _print_list(options.checkpoints)
             sys.stdout.flush()  # here, so that a closed pipe is noticed inside of the try
@@ -40,21 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return NOT_DONE
         name = run.read_label().name
         print(f"{run.id} ({name}): {ACTIONS[options.action](run)}")
-    except RunError as error:
+    except (RunError, ConfigError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"{options.action} did not work: {error.strerror or error}.", file=sys.stderr)
+        print(f"{words[0]} did not work: {error.strerror or error}.", file=sys.stderr)
         return NOT_DONE
     return 0
 
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = SentenceParser(prog="python -m runs", description="List and steer runs.")
-    parser.add_argument("action", choices=("list", *ACTIONS))
+    parser.add_argument("action", choices=("list", *ACTIONS, *COMMANDS))
     parser.add_argument("run", nargs="?", help="id, name or path of a run, or the beginning of its id or name")
     parser.add_argument(
         "--checkpoints", type=Path, default=CHECKPOINTS, help="folder of the runs (default: %(default)s)"
@@ -148,6 +156,11 @@ ACTIONS: dict[str, Callable[[RunFolder], str]] = {
     "resume": _resume,
     "save": _ask("save", "asked to save"),
     "delete": _delete,
+}
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "compare": compare_command.compare,
+    "race": race_command.race,
+    "scale": race_command.scale,
 }
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from config.run_config import RunConfig
 from runs import machine, shared_files
 from runs.files import read_json, sync_folder, write_json
 from runs.lock import RunLock, hold_alone
-from runs.names import Label, clean_name, clean_note, friendly_name, numbered_name, parse_label
+from runs.names import COLORS, Label, clean_name, clean_note, friendly_name, numbered_name, parse_label
 from runs.state import read_status
 
 CHECKPOINTS = Path("checkpoints")
@@ -115,13 +115,16 @@ class RunFolder:
             raise RunError(f"data.json of run {self.id} is damaged: it is not a table.")
         return data
 
-    def read_model_config(self) -> ModelConfig:
+    def read_model_config(self, config: RunConfig | None = None) -> ModelConfig:
         """The model's configuration with the vocabulary of the run's tokenizer.
+
+        Args:
+            config: what `read_config` gave, where it is at hand.
 
         Raises:
             RunError: the tokenizer is not there yet, or a file is damaged.
         """
-        config = self.read_config()
+        config = config or self.read_config()
         if not self.data_path.exists():
             raise RunError(f"Run {self.id} has no tokenizer yet: its worker has not prepared the text.")
         d_vocab = self.read_data().get("d_vocab")
@@ -133,19 +136,22 @@ class RunFolder:
             raise RunError(f"data.json of run {self.id} is damaged: {error}") from None
 
     def read_label(self) -> Label:
-        """Name, note and star; a run without a readable label has the name that its id gives it."""
+        """Name, note, star and colour; a run without a readable label has the name and colour that its id gives it."""
         try:
             return parse_label(read_json(self.label_path), self.id)
         except RunError:
             return parse_label({}, self.id)
 
-    def write_label(self, *, name: str | None = None, note: str | None = None, star: bool | None = None) -> Label:
+    def write_label(
+        self, *, name: str | None = None, note: str | None = None, star: bool | None = None, color: int | None = None
+    ) -> Label:
         """Change what is given and keep the rest; an empty name brings back the friendly one."""
         before = self.read_label()
         label = Label(
             name=before.name if name is None else clean_name(name) or friendly_name(self.id),
             note=before.note if note is None else clean_note(note),
             star=before.star if star is None else star,
+            color=before.color if color is None else color % COLORS,
         )
         write_json(self.label_path, asdict(label))
         return label
@@ -173,8 +179,12 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
         try:
             write_json(run.origin_path, machine.describe() | {"created": now.isoformat(timespec="seconds")} | origin)
             with hold_alone(checkpoints / ".names"):  # from looking which names there are until this one is
-                taken = {other.read_label().name for other in list_runs(checkpoints) if other != run}
-                run.write_label(name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken))
+                labels = [other.read_label() for other in list_runs(checkpoints) if other != run]
+                taken = {label.name for label in labels}
+                run.write_label(
+                    name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken),
+                    color=labels[0].color + 1 if labels else 0,  # so runs that follow one another can be told apart
+                )
             write_json(run.config_path, values)  # last: with config.json the folder is a run
             sync_folder(run.path.parent)
         except BaseException:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 NAME_LIMIT = 80
 NOTE_LIMIT = 2_000
+COLORS = 7  # that a run can have; ui/charts.py says which
 
 _ADJECTIVES = """
 able agile airy amber ample apt azure balmy bold brave breezy bright brisk broad calm candid careful cheery
@@ -45,16 +47,19 @@ class Label:
     name: str
     note: str = ""
     star: bool = False
+    color: int = 0
+    """Which of the colours every page draws this run in, from 0 to COLORS - 1."""
 
 
 def parse_label(values: Any, run_id: str) -> Label:
-    """What label.json holds, as far as it can be used; a run without a name has the one that its id gives it."""
+    """What label.json holds, as far as it can be used; name and colour that it lacks are those that the id gives."""
     values = values if isinstance(values, dict) else {}
-    name, note = values.get("name"), values.get("note")
+    name, note, color = values.get("name"), values.get("note"), values.get("color")
     return Label(
         name=clean_name(name if isinstance(name, str) else "") or friendly_name(run_id),
         note=clean_note(note if isinstance(note, str) else ""),
         star=values.get("star") is True,
+        color=color if type(color) is int and 0 <= color < COLORS else zlib.crc32(run_id.encode()) % COLORS,
     )
 
 

@@ -64,6 +64,19 @@ def window_starts(
     return (philox.random_raw(batch_size) % np.uint64(n_tokens - n_ctx)).astype(np.int64)
 
 
+def batch_hash(tokens: np.ndarray, step: int, *, batch_size: int, n_ctx: int, seed: int) -> int:
+    """48 bits that stand for all tokens of a training batch in their order: runs with equal ones read the same.
+
+    48, because metrics are read as 64-bit floats, which hold whole numbers up to 53 bits.
+
+    Raises:
+        TextError: the split is shorter than n_ctx + 1.
+    """
+    starts = window_starts(len(tokens), step, batch_size=batch_size, n_ctx=n_ctx, seed=seed)
+    windows = _windows(np.asarray(tokens), starts, n_ctx).astype(np.uint32)
+    return int.from_bytes(hashlib.blake2b(windows.tobytes(), digest_size=6).digest(), "little")
+
+
 def sequential_windows(tokens: np.ndarray, n_ctx: int, batch_size: int = 64) -> Iterator[Batch]:
     """All of a split in order, window after window: every token but the first is a target exactly once.
 
@@ -84,9 +97,14 @@ def sequential_windows(tokens: np.ndarray, n_ctx: int, batch_size: int = 64) -> 
 
 
 def _gather(tokens: np.ndarray, starts: np.ndarray, n_ctx: int) -> Batch:
-    """One read of all windows, `[batch n_ctx + 1]`, then two shifted copies as int64."""
-    windows = tokens.take(starts[:, None] + np.arange(n_ctx + 1))
+    """One read of all windows, then two shifted copies as int64."""
+    windows = _windows(tokens, starts, n_ctx)
     return torch.from_numpy(windows[:, :-1].astype(np.int64)), torch.from_numpy(windows[:, 1:].astype(np.int64))
+
+
+def _windows(tokens: np.ndarray, starts: np.ndarray, n_ctx: int) -> np.ndarray:
+    """`[batch n_ctx + 1]`: each with the token after its last."""
+    return tokens.take(starts[:, None] + np.arange(n_ctx + 1))
 
 
 def _check_length(n_tokens: int, n_ctx: int) -> None:

@@ -16,7 +16,7 @@ from config.errors import TrainingError
 from config.run_config import RunConfig
 from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
-from text.batches import get_batch
+from text.batches import batch_hash, get_batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
 from training.distributed import ALONE, Ranks, SilentWriter
@@ -69,6 +69,11 @@ class Trainer:
         self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
+        self.draw: dict[str, Any] = {
+            "batch_size": self.settings.batch_size,
+            "n_ctx": self.n_ctx,
+            "seed": self.settings.seed,
+        }
         self.max_steps = steps_of(config, len(text.train))
         self.evaluator = Evaluator(
             text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch, n_ctx=self.n_ctx,
@@ -135,10 +140,7 @@ class Trainer:
 
         Of several ranks each reads its own rows of it, so that all together see what one would see.
         """
-        settings = self.settings
-        inputs, targets = get_batch(
-            self.text.train, step, batch_size=settings.batch_size, n_ctx=self.n_ctx, seed=settings.seed, rows=self.rows
-        )
+        inputs, targets = get_batch(self.text.train, step, rows=self.rows, **self.draw)
         return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
 
     def _may_update(self, loss_nats: float, grad_norm: float, rate: float) -> bool:
@@ -173,6 +175,7 @@ class Trainer:
             "learning_rate": rate,
             "grad_norm": grad_norm,
             "tokens_per_second": round(tokens / seconds, 1),
+            "batch_hash": batch_hash(self.text.train, progress.step - 1, **self.draw),  # shows what a race is run on
         }
         self.metrics.write(line | ({"skipped_steps": self.scale.skipped_steps} if self.scale else {}))
 

@@ -5,12 +5,12 @@ dictionaries 1. Colours of text, grid and background are left to `ui/plot.py`, s
 only the lines have colours of their own, chosen to be told apart by colour-blind eyes on both backgrounds.
 """
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runs.baseline_lines import add_lines, level
+from runs.names import Label
 from ui.curves import Curves, Points, Ranged
 from ui.words import number
 
@@ -50,10 +50,9 @@ class View:
     theme: str = "light"
 
 
-def run_color(run_id: str, theme: str = "light") -> str:
-    """The colour of a run, the same on every page and in every session."""
-    colors = RUN_COLORS[theme]
-    return colors[zlib.crc32(run_id.encode()) % (len(colors) - 1)]  # the last is a grey, too quiet for a run
+def run_color(label: Label, theme: str = "light") -> str:
+    """The colour of a run, the same on every page and in every session: its label says which one."""
+    return RUN_COLORS[theme][label.color]  # never the last, a grey that is too quiet for a run
 
 
 def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, float] | None = None) -> Figure:

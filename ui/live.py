@@ -93,7 +93,7 @@ def draw_charts(
 ) -> None:
     """The loss, large, and under it what explains it."""
     curves = reader.curves(view.x, view.smoothing)
-    color = charts.run_color(run.id, view.theme)
+    color = charts.run_color(run.read_label(), view.theme)
     figure = charts.loss_figure(curves, color, view, baselines)
     plot.show(figure, key="loss", alt=charts.describe_loss(curves))
     clip = config.training.grad_clip if config else 0.0

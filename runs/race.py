@@ -1,0 +1,163 @@
+"""Races: several configurations trained one after the other on the very same batches, to be drawn on one chart.
+
+The batch of a step is a pure function of (seed, step), batch size, context and token file (text/batches.py). So runs
+that agree in these read the same batches in the same order, and what is left of a difference between their curves is
+the configuration. Every run notes a hash of each batch that it read; `compare_batches` shows that they are equal.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError, RunError
+from config.presets import changed_fields, load_preset, size_fields
+from config.run_config import RunConfig
+from config.sizes import count_parameters, memory_problem, training_memory
+from runs import launch, machine
+from runs.comparison import find_differences
+from runs.folder import RunFolder, create_run
+from runs.metrics import MetricsReader
+from runs.names import friendly_name
+
+FEWEST, MOST = 2, 4
+# What decides which tokens a step reads, how many steps there are, and on what they are scored.
+SHARED = ("seed", "batch_size", "max_steps", "epochs", "eval_interval", "eval_iters")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One configuration of a race, and what had to be changed in it, as sentences."""
+
+    config: RunConfig
+    notes: tuple[str, ...] = ()
+
+
+def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
+    """The same configurations on the text, seed, batches and steps of the first.
+
+    Raises:
+        RunError: fewer than two or more than four.
+        ConfigError: one of them cannot be trained on these batches.
+    """
+    if not FEWEST <= len(configs) <= MOST:
+        raise RunError(f"A race has {FEWEST} to {MOST} configurations, not {len(configs)}.")
+    return [Entry(configs[0]), *(_line_up_with(configs[0], config) for config in configs[1:])]
+
+
+def _line_up_with(first: RunConfig, config: RunConfig) -> Entry:
+    shared = {name: getattr(first.training, name) for name in SHARED}
+    if first.training.batch_size % config.training.grad_accumulation:
+        shared["grad_accumulation"] = first.training.grad_accumulation
+    lined_up = replace(
+        config,
+        model=config.model.replace(n_ctx=first.model.n_ctx),
+        data=first.data,
+        training=config.training.replace(**shared),
+    )
+    changed = find_differences([lined_up, config])
+    return Entry(lined_up, tuple(f"{row.title} {row.words[0]} instead of {row.words[1]}" for row in changed))
+
+
+def at_sizes(config: RunConfig, sizes: Sequence[str]) -> list[Entry]:
+    """A preset at several sizes on the same batches, smallest first; the context is the smallest size's.
+
+    What `config` changes in its preset (ALiBi in a LLaMA) is changed at every size; what a size says is not.
+
+    Raises:
+        RunError: the configuration has no preset, or too few, too many or equal sizes are given.
+        ConfigError: there is no such size, or it cannot be trained so.
+    """
+    if config.preset is None or config.size is None:
+        raise RunError("Only a preset comes in several sizes: this run has an architecture of its own.")
+    if len(set(sizes)) != len(sizes):
+        raise RunError(f"A size is given twice: {', '.join(sizes)}.")
+    own = changed_fields(config.model, config.preset, config.size)
+    scaled = []
+    for size in sizes:
+        changes = {name: now for name, (_, now) in own.items() if name not in size_fields(size)}
+        scaled.append(replace(config, size=size, model=load_preset(config.preset, size).replace(**changes)))
+    return line_up(sorted(scaled, key=lambda config: count_parameters(config.model)))
+
+
+def start(
+    checkpoints: Path,
+    entries: Sequence[Entry],
+    *,
+    kind: str,
+    endings: Sequence[str] = (),
+    name: str = "",
+    launcher: Callable[[RunFolder], Any] | None = None,
+) -> list[RunFolder]:
+    """Make the run of every entry and queue them; one trains at a time.
+
+    Args:
+        kind: "race" or "scaling"; with the name it is noted in each run's origin.json, so that they are found together.
+        endings: of the runs' names; their numbers where there are none.
+        name: of the whole; a friendly one by default.
+
+    Raises:
+        RunError, ConfigError: a run cannot be made, or has no room in memory; none is there then.
+        OSError: a process cannot be started; the runs before it go on.
+    """
+    for entry in entries:
+        _check_memory(entry.config)
+    name = name or friendly_name(datetime.now(UTC).isoformat())
+    endings = endings or [str(number) for number in range(1, len(entries) + 1)]
+    runs: list[RunFolder] = []
+    try:
+        for entry, ending in zip(entries, endings, strict=True):
+            origin = {"launcher": kind, "seed": entry.config.training.seed, "group": f"{kind} {name}"}
+            runs.append(create_run(checkpoints, entry.config, origin, f"{name}-{ending}"))
+    except BaseException:
+        for run in runs:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    for run in runs:
+        (launcher or launch.launch)(run)
+    return runs
+
+
+def _check_memory(config: RunConfig) -> None:
+    if config.training.device != "cpu" and machine.has_gpu():
+        return  # its own memory counts, which only torch can tell
+    rows = config.training.batch_size // config.training.grad_accumulation
+    model = config.with_vocabulary(config.data.expected_vocabulary)
+    needed = training_memory(model, rows, config.implementation).total
+    if problem := memory_problem(needed, machine.available_memory_bytes()):
+        raise ConfigError([problem])
+
+
+@dataclass(frozen=True)
+class BatchMatch:
+    """Whether runs read the same batches, as far as all of them have come."""
+
+    steps: int  # that all of them have done
+    first_difference: int | None = None  # the step whose batches differ
+    unknown: bool = False  # one of them has not noted what it read
+
+    @property
+    def sentence(self) -> str:
+        """The same for a person; empty where nothing can be said."""
+        if self.unknown or not self.steps:
+            return ""
+        if self.first_difference is not None:
+            return f"They read different batches from step {self.first_difference:,} on."
+        return f"They read the very same batches: the hashes of all {self.steps:,} are equal."
+
+
+def compare_batches(readers: Sequence[MetricsReader]) -> BatchMatch:
+    """Compare the hashes that runs noted of their batches, step by step."""
+    hashes = [reader.columns("batch_hash")["batch_hash"] for reader in readers]
+    steps = min(map(len, hashes), default=0)
+    rows = zip(*hashes, strict=False)
+    different = next((step for step, row in enumerate(rows, start=1) if any(found != row[0] for found in row)), None)
+    if different is None:
+        return BatchMatch(steps)
+    unknown = any(math.isnan(found[different - 1]) for found in hashes)
+    return BatchMatch(steps, different, unknown)
