@@ -148,7 +148,7 @@ class BatchMatch:
             return ""
         if self.first_difference is not None:
             return f"They read different batches from step {self.first_difference:,} on."
-        return f"They read the very same batches: the hashes of all {self.steps:,} are equal."
+        return f"They read the very same batches: equal hashes up to step {self.steps:,}."
 
 
 def compare_batches(readers: Sequence[MetricsReader]) -> BatchMatch:

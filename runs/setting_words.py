@@ -26,6 +26,8 @@ def change_in_words(info: FieldInfo, now: Any, before: Any) -> str:
     if info.name in SLOTS:
         names = _component_names(info.name)
         return f"{names.get(new, f'no {title}')} instead of {names.get(old, f'no {title}')}"
+    if before is None:
+        return f"{title} {new}"
     numbers = type(now) in (int, float) and type(before) in (int, float) and info.name not in UNMEASURED
     if numbers and before > 0 and (ratio := _ratio(now / before)):
         return f"{ratio} the {title}"

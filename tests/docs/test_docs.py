@@ -128,7 +128,8 @@ def flags_of(*parsers) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
-    known |= flags_of(prepare.build_parser())
+    known |= flags_of(prepare.build_parser(), race_command.make_race_parser(), race_command.make_scale_parser())
+    known |= flags_of(compare_command.make_parser())
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
     known |= {"--nproc", "--nnodes", "--rdzv", "--shutdown"}  # torchrun, in docs/scaling.md as the next line
     known |= {"--nodes", "--ntasks", "--gpus", "--signal"}  # Slurm
@@ -196,6 +197,10 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
                 assert train.main([*flags] if "--run" in flags else [*flags, *SMALL, *less_text]) == 0, line
             case ["infer.py", *flags]:
                 assert infer.main([*flags, "--device", "cpu"]) == 0, line
+            case ["python", "-m", "runs", "race" | "scale" | "compare" as action, *flags]:
+                with monkeypatch.context() as patch:
+                    patch.setattr("runs.launch.launch", lambda run: None)
+                    assert runs_command.main([action, *flags]) == 0, line
             case ["python", "-m", "runs", action, *run]:
                 # The run of the README is finished here: it has no worker to ask.
                 expected = 0 if action in ("list", "delete") else 2

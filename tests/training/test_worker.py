@@ -28,6 +28,7 @@ STEP_KEYS = {
     "learning_rate",
     "grad_norm",
     "tokens_per_second",
+    "batch_hash",
 }
 
 
