@@ -19,7 +19,7 @@ from config.run_config import RunConfig
 from runs import folder, machine
 from runs.folder import RunFolder, create_run, delete_run, find_run, list_runs, open_run
 from runs.lock import RunLock
-from runs.names import ADJECTIVES, ANIMALS, clean_name, clean_note, friendly_name
+from runs.names import ADJECTIVES, ANIMALS, COLORS, clean_name, clean_note, friendly_name, parse_label
 from runs.state import StateWriter
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -210,6 +210,17 @@ def test_a_damaged_configuration_is_said_in_a_sentence(run: RunFolder, content: 
     run.config_path.write_text(content)
     with pytest.raises(RunError, match=r"config\.json"):
         run.read_config()
+
+
+def test_runs_that_follow_one_another_have_different_colors(root: Path, config):
+    colors = [create_run(root, config, {}).read_label().color for _ in range(COLORS + 1)]
+    assert sorted(colors[:COLORS]) == list(range(COLORS)) and colors[COLORS] == colors[0]
+    run = list_runs(root)[0]
+    assert run.write_label(name="otter").color == colors[-1] and run.write_label(color=3).color == 3
+    for color in (-1, COLORS, True, "2", None, 1.0):
+        assert 0 <= parse_label({"color": color}, run.id).color < COLORS
+    assert parse_label({}, run.id) == parse_label({}, run.id)  # of an older version: always the same
+    assert len({parse_label({}, f"2026113014{n:04d}").color for n in range(100)}) == COLORS
 
 
 def test_a_label_changes_by_parts_and_survives_damage(run: RunFolder):

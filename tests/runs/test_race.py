@@ -209,8 +209,10 @@ def test_compare_says_how_much_better_and_whether_on_the_same_batches(call, root
     call("race", "llama tiny", "llama tiny seed=1", "--name", "r")
     for name, loss in (("r-1", 2.0), ("r-2", 1.5)):
         run = find_run(root, name)
-        lines = [{"step": 0, "val_loss_nats": 4.0, "val_bits_per_byte": 4.0 / math.log(2)},
-                 {"step": 1, "train_loss_nats": 3.0, "tokens_seen": 768, "elapsed_seconds": 0.1, "batch_hash": 11}]  # fmt: skip
+        lines = [
+            {"step": 0, "val_loss_nats": 4.0, "val_bits_per_byte": 4.0 / math.log(2)},
+            {"step": 1, "train_loss_nats": 3.0, "tokens_seen": 768, "elapsed_seconds": 0.1, "batch_hash": 11},
+        ]
         run.metrics_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         run.state_path.write_text(json.dumps({"state": "finished", "best_val_loss_nats": loss}))
     _, out, _, _ = call("compare", "r-1", "r-2")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runs.names import COLORS, Label
 from ui import charts
 from ui.charts import View
 from ui.curves import Curves, Ranged
@@ -87,10 +88,10 @@ def test_an_empty_chart_says_when_it_fills():
     assert charts.loss_figure(CURVES, "#123456", View())["layout"]["annotations"] == []
 
 
-def test_a_run_keeps_its_color():
-    assert charts.run_color("20261130141502") == charts.run_color("20261130141502")
-    light, dark = (charts.run_color("20261130141502", theme) for theme in ("light", "dark"))
-    assert charts.RUN_COLORS["light"].index(light) == charts.RUN_COLORS["dark"].index(dark)
+def test_a_run_has_the_color_of_its_label_in_both_themes():
+    for theme, colors in charts.RUN_COLORS.items():
+        drawn = [charts.run_color(Label("brave-otter", color=color), theme) for color in range(COLORS)]
+        assert drawn == list(colors[:-1])  # the last is a grey
 
 
 def test_run_colors_are_the_theme_s():
