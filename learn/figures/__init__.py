@@ -9,7 +9,7 @@ from importlib import import_module
 
 import plotly.graph_objects as go
 
-MODULES = ("norms",)
+MODULES = ("text", "attention", "norms")
 Figure = Callable[..., go.Figure]
 
 
