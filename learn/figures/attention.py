@@ -55,7 +55,9 @@ def attention_pattern(words: str = "the king keeps the ring of the king", sharpn
     labels = [f"{place} {word}" for place, word in enumerate(tokens)]
     drawn = go.Figure(go.Heatmap(z=pattern, x=labels, y=labels, zmin=0, zmax=1, colorbar={"title": "share"}))
     drawn.update_layout(
-        title="An attention pattern: every row sums to 1", xaxis_title="key: who is heard", yaxis_title="query: who asks"
+        title="An attention pattern: every row sums to 1",
+        xaxis_title="key: who is heard",
+        yaxis_title="query: who asks",
     )
     drawn.update_yaxes(autorange="reversed")
     return drawn
