@@ -9,7 +9,7 @@ from importlib import import_module
 
 import plotly.graph_objects as go
 
-MODULES = ("text", "attention", "norms", "model")
+MODULES = ("text", "attention", "norms", "model", "learning")
 Figure = Callable[..., go.Figure]
 
 
