@@ -9,7 +9,7 @@ from importlib import import_module
 
 import plotly.graph_objects as go
 
-MODULES = ("text", "attention", "norms", "model", "learning")
+MODULES = ("text", "attention", "norms", "model", "learning", "larger")
 Figure = Callable[..., go.Figure]
 
 

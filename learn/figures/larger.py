@@ -1,0 +1,46 @@
+"""Figures of the chapters on fine-tuning and on mixtures of experts."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+
+def lora_share(largest_rank: int = 64) -> go.Figure:
+    """The share of a square matrix's weights that LoRA trains."""
+    ranks = np.array([rank for rank in (1, 2, 4, 8, 16, 32, 64, 128) if rank <= largest_rank])
+    drawn = go.Figure(
+        [
+            go.Scatter(x=ranks, y=100 * 2 * ranks / width, mode="lines+markers", name=f"{width} × {width}")
+            for width in (128, 768, 4096)
+        ]
+    )
+    drawn.update_layout(
+        title="The wider the matrix, the smaller the share", xaxis_title="rank", yaxis_title="weights that learn (%)"
+    )
+    drawn.update_xaxes(type="log")
+    drawn.update_yaxes(type="log")
+    return drawn
+
+
+def experts_and_active_parameters(most_experts: int = 16, experts_per_token: int = 2) -> go.Figure:
+    """All parameters, and those that one token uses, of a tiny LLaMA with 1 to 16 experts."""
+    from config.presets import load_preset
+    from config.sizes import parameters_by_component
+
+    parts = parameters_by_component(load_preset("llama", "tiny").replace(d_vocab=65))
+    rest = sum(parts.values()) - parts["mlp"]
+    experts = np.arange(1, most_experts + 1)
+    drawn = go.Figure(
+        [
+            go.Scatter(name="all parameters", x=experts, y=rest + experts * parts["mlp"]),
+            go.Scatter(
+                name="used by one token", x=experts, y=rest + np.minimum(experts, experts_per_token) * parts["mlp"]
+            ),
+        ]
+    )
+    drawn.update_layout(
+        title="Experts cost memory, not time", xaxis_title="experts in each block", yaxis_title="parameters"
+    )
+    return drawn
+
+
+FIGURES = {"lora_share": lora_share, "experts_and_active_parameters": experts_and_active_parameters}
