@@ -13,6 +13,7 @@ PAGES = (
     ("pages/home.py", "Home", ":material/home:", ""),
     ("pages/train_model.py", "Train", ":material/model_training:", "train"),
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
+    ("pages/compare_runs.py", "Compare", ":material/compare_arrows:", "compare"),
     ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
 )
 

@@ -23,7 +23,10 @@ INK = {"light": "#26241f", "dark": "#ece9e4"}
 QUIET = "#8a867d"
 WARNING = {"light": "#cc5a2b", "dark": "#f28e5c"}
 
-X_TITLES = {"step": "step", "tokens": "tokens seen", "time": "training time (seconds)"}
+X_TITLES = {
+    "step": "step", "tokens": "tokens seen", "time": "training time (seconds)",
+    "flops": "training FLOPs (floating-point operations)",
+}  # fmt: skip
 HEIGHT, SMALL_HEIGHT = 416, 192
 FEW_EVALUATIONS = 50  # more points would touch each other
 BAND = "rgba(138,134,125,0.3)"  # QUIET, faint
@@ -44,7 +47,7 @@ Figure = dict[str, Any]
 class View:
     """How a person wants to look at the curves."""
 
-    x: str = "step"  # step, tokens or time
+    x: str = "step"  # step, tokens, time or flops
     log: bool = False
     smoothing: float = 0.9  # share of the old average that each step keeps; 0 is off
     theme: str = "light"
@@ -58,16 +61,16 @@ def run_color(label: Label, theme: str = "light") -> str:
 def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, float] | None = None) -> Figure:
     """Train loss raw (faint) and smoothed (bold), validation loss with its points, baselines as thin labelled lines."""
     if curves.smoothed is None:
-        lines = [_line(curves.train, color, 1.5, "train")]
+        lines = [curve_line(curves.train, color, 1.5, "train")]
     else:
-        raw = _line(curves.train, color, 1, "train, each step", opacity=0.3, hoverinfo="skip", showlegend=False)
-        lines = [raw, _line(curves.smoothed, color, 2.5, "train")]
+        raw = curve_line(curves.train, color, 1, "train, each step", opacity=0.3, hoverinfo="skip", showlegend=False)
+        lines = [raw, curve_line(curves.smoothed, color, 2.5, "train")]
     ink = INK[view.theme]
     few = len(curves.validation[0]) <= FEW_EVALUATIONS
     # Without its points the line is thin enough to leave the train line beneath it in sight.
     points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False} if few else {}
-    lines.append(_line(curves.validation, ink, 1.5 if few else 1, "validation", **points))
-    figure = _figure("", HEIGHT, view, lines)
+    lines.append(curve_line(curves.validation, ink, 1.5 if few else 1, "validation", **points))
+    figure = new_figure("", HEIGHT, view, lines)
     # Room to the left of 0, where the first point of the validation would otherwise lie on the numbers.
     figure["layout"]["xaxis"] |= {"rangemode": "normal"} if curves.validation[0] else {}
     layout = figure["layout"]
@@ -93,7 +96,7 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
 
 def rate_figure(curves: Curves, view: View) -> Figure:
     """The learning rate: warm-up, then decay."""
-    figure = _small_figure("Learning rate", view, [_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
+    figure = _small_figure("Learning rate", view, [curve_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
     figure["layout"]["margin"] = figure["layout"]["margin"] | {"l": RATE_MARGIN}
     figure["layout"]["yaxis"] |= {"tickformatstops": RATE_FORMATS}
     return figure
@@ -118,7 +121,7 @@ def speed_figure(curves: Curves, view: View) -> Figure:
 
 def _ranged(curve: Ranged, name: str) -> list[dict[str, Any]]:
     """The mean, over a faint band from the lowest to the highest of each bucket."""
-    mean = _line(curve.mean, QUIET, 1.5, name)
+    mean = curve_line(curve.mean, QUIET, 1.5, name)
     if curve.lowest is None or curve.highest is None:
         return [mean]
     low, high = (
@@ -126,12 +129,12 @@ def _ranged(curve: Ranged, name: str) -> list[dict[str, Any]]:
     )
     outline = [*low, *reversed(high)]
     ends = ([x for x, _ in outline], [y for _, y in outline])
-    band = _line(ends, QUIET, 0, f"{name}, range", fill="toself", fillcolor=BAND, hoverinfo="skip")
+    band = curve_line(ends, QUIET, 0, f"{name}, range", fill="toself", fillcolor=BAND, hoverinfo="skip")
     return [band, mean]
 
 
 def _small_figure(title: str, view: View, lines: list[dict[str, Any]]) -> Figure:
-    figure = _figure(title, SMALL_HEIGHT, view, lines)
+    figure = new_figure(title, SMALL_HEIGHT, view, lines)
     figure["layout"]["yaxis"] |= {"rangemode": "tozero", "nticks": 4}
     figure["layout"]["xaxis"] |= {"nticks": 4, "tickangle": 0}
     return figure
@@ -148,14 +151,15 @@ def describe_loss(curves: Curves) -> str:
     )
 
 
-def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:
+def new_figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:
+    """Lines over the x that the view chose, with the margins, title and axis that all charts have."""
     # Fixed margins: with automargin plotly lays out every chart twice, once a second.
     xaxis: dict[str, Any] = {
         "title": {"text": X_TITLES[view.x], "font": {"size": 12}, "standoff": 8},
         "rangemode": "tozero",
         "automargin": False,
     }
-    if view.x == "tokens":
+    if view.x in ("tokens", "flops"):
         xaxis["tickformat"] = "~s"
     layout: dict[str, Any] = {
         "title": {"text": title, "font": {"size": 13}, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
@@ -173,7 +177,8 @@ def _figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) ->
     return {"data": lines, "layout": layout}
 
 
-def _line(points: Points, color: str, width: float, name: str, **more: Any) -> dict[str, Any]:
+def curve_line(points: Points, color: str, width: float, name: str, **more: Any) -> dict[str, Any]:
+    """One curve, as plotly takes it; its name and four digits on hover."""
     x, y = points
     line = {"type": "scatter", "mode": "lines", "x": x, "y": y, "name": name, "line": {"color": color, "width": width}}
     return line | ({} if "hoverinfo" in more else {"hovertemplate": "%{y:.4g}"}) | more

@@ -14,20 +14,24 @@ FREED, PROBLEM = "freed_bytes", "delete_problem"  # session keys: what came of t
 LIVE = "Stop the run first: its worker still writes into its folder."
 
 
-def draw_button(run: RunFolder, *, live: bool, label: str = "Delete run") -> None:
-    """The button that asks; without a label it is an icon. Disabled while a worker has the run."""
+def draw_button(run: RunFolder, *, live: bool, label: str = "Delete run", then: str = HOME) -> None:
+    """The button that asks; without a label it is an icon. Disabled while a worker has the run.
+
+    Args:
+        then: the page to go to when it is deleted.
+    """
     if st.button(
         label or "\u200b", key=f"delete-{run.id}", icon=":material/delete:", type="tertiary", disabled=live,
         help=LIVE if live else "Delete this run and everything in its folder.",
     ):  # fmt: skip
-        ask(run)
+        ask(run, then)
 
 
 @st.dialog("Delete this run?")
-def ask(run: RunFolder) -> None:
+def ask(run: RunFolder, then: str) -> None:
     """What goes, and the two answers; drawn once more after the answer, to go where there is something to see."""
     if FREED in st.session_state:
-        st.switch_page(HOME)
+        st.switch_page(then)
     steps = len(list(run.path.glob("step_*")))
     kept = counted(steps, "checkpoint")
     st.markdown(f"**{literal(run.read_label().name)}** · {run.id}")

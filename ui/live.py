@@ -15,7 +15,7 @@ from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
 from ui import charts, plot, run_details, run_header, samples, uploads
 from ui.charts import View
-from ui.curves import RunReader, read_run
+from ui.curves import X_COLUMNS, RunReader, read_run
 from ui.settle import settle
 from ui.states import steps_text
 from ui.words import literal
@@ -112,7 +112,7 @@ def _choose_view() -> View:
     with st.popover("View", icon=":material/tune:", key="view", type="tertiary"):
         x = st.segmented_control(
             "Horizontal axis",
-            list(charts.X_TITLES),
+            list(X_COLUMNS),
             default="step",
             required=True,
             key="view_x",

@@ -34,6 +34,17 @@ function load(address) {
   return script;
 }
 
+// What is drawn, as a picture of twice the size, on the colour of the page.
+async function save(box, name) {
+  const style = getComputedStyle(box);
+  const layout = { ...box.layout, paper_bgcolor: style.getPropertyValue('--st-background-color').trim() };
+  const size = { width: box.clientWidth, height: box.clientHeight };
+  const link = document.createElement('a');
+  link.href = await window.Plotly.toImage({ data: box.data, layout }, { format: 'png', scale: 2, ...size });
+  link.download = `${name}.png`;
+  link.click();
+}
+
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: false };
 
 function dress(layout, box) {
@@ -68,6 +79,9 @@ export default async function ({ data, parentElement }) {
   box.style.height = `${data.height}px`;
   box.setAttribute('aria-label', data.alt);
   box.wanted = data.figure;
+  const button = parentElement.querySelector('.save');
+  button.hidden = !data.download;
+  button.onclick = () => save(box, data.download);
   await load(data.script);
   box.observer ??= new ResizeObserver(() => draw(box));
   box.observer.observe(box);
@@ -75,24 +89,25 @@ export default async function ({ data, parentElement }) {
 }
 """
 
-_component = st.components.v2.component(
-    "llm_plot", html='<div class="plot" role="figure"></div>', js=_JS, isolate_styles=False
-)
+_HTML = '<div class="plot" role="figure"></div><button class="save" hidden>PNG</button>'
+_component = st.components.v2.component("llm_plot", html=_HTML, js=_JS, isolate_styles=False)
 
 
-def show(figure: Mapping[str, Any], *, key: str, alt: str) -> None:
+def show(figure: Mapping[str, Any], *, key: str, alt: str, download: str = "") -> None:
     """Draw a figure, or change the one that `key` drew before; a zoom stays while `layout.uirevision` does.
 
     Args:
         figure: `{"data": …, "layout": {"height": …, …}}` as plotly.js takes it, without theme: text, grid and
             background get the colours of the page.
         alt: what the chart shows, in a sentence.
+        download: name of the PNG file that a button offers; without it there is no button.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     data = {
         "figure": json.dumps(figure),
         "height": figure["layout"]["height"],
         "alt": alt,
+        "download": download,
         "script": f"{'/' + base if base else ''}/component/{_library.name}/{_SCRIPT}",
     }
     _component(key=key, data=data)

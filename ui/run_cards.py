@@ -10,8 +10,9 @@ from config.presets import PRESET_NAMES, preset_info
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
-from ui import deleting, sparkline
+from ui import charts, deleting, sparkline
 from ui.curves import read_run
+from ui.live import theme
 from ui.states import STATES, steps_text
 from ui.words import counted, literal, number
 
@@ -53,7 +54,8 @@ def draw_card(run: RunFolder) -> None:
         st.caption(f"{literal(title_of(run))} · {steps_text(status)}")
         title, loss, step = newest_loss(run)
         st.metric(title, number(loss), delta=f"at step {step:,.0f}" if loss is not None else None, **QUIET_DELTA)
-        sparkline.show(evaluations(run), key=f"curve-{run.id}", alt="Validation loss over the run.")
+        color = charts.run_color(run.read_label(), theme())
+        sparkline.show(evaluations(run), color=color, key=f"curve-{run.id}", alt="Validation loss over the run.")
 
 
 def newest_loss(run: RunFolder) -> tuple[str, float | None, float]:

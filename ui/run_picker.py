@@ -13,8 +13,9 @@ from runs import folder
 from runs.checkpoints import CheckpointInfo, choose, list_checkpoints
 from runs.folder import RunFolder, list_runs, open_run
 from runs.verification import read_val_loss
-from ui import sparkline, steady_choice
+from ui import charts, sparkline, steady_choice
 from ui.curves import read_run
+from ui.live import theme
 from ui.run_cards import evaluations
 from ui.run_header import model_title
 from ui.words import count, literal, number
@@ -121,7 +122,8 @@ def draw_card(run: RunFolder, checkpoint: CheckpointInfo) -> None:
             "Validation loss", number(checkpoint.val_loss_nats), delta=f"at step {checkpoint.step:,}",
             delta_color="off", delta_arrow="off",
         )  # fmt: skip
-        sparkline.show(losses, key="curve", alt="Validation loss over the run.")
+        color = charts.run_color(run.read_label(), theme())
+        sparkline.show(losses, color=color, key="curve", alt="Validation loss over the run.")
         if sample := _sample_at(reader.samples.samples, checkpoint.step):
             st.caption("It wrote, while it was trained:")
             st.code(sample, language=None, wrap_lines=True, height=112)

@@ -9,7 +9,7 @@ WIDTH, HEIGHT, EDGE = 100, 32, 2
 _CSS = """
 .spark { height: 32px; min-width: 96px; }
 svg { display: block; width: 100%; height: 100%; overflow: visible; }
-polyline { fill: none; stroke: var(--st-primary-color); stroke-width: 1.5px; stroke-linejoin: round;
+polyline { fill: none; stroke-width: 1.5px; stroke-linejoin: round;
            vector-effect: non-scaling-stroke; }
 """
 _JS = """
@@ -21,6 +21,7 @@ export default function ({ data, parentElement }) {
   picture.setAttribute('role', 'img');
   picture.setAttribute('aria-label', data.alt);
   line.setAttribute('points', data.points);
+  line.style.stroke = data.color;
   picture.append(line);
   parentElement.querySelector('.spark').replaceChildren(...(data.points ? [picture] : []));
 }
@@ -28,9 +29,10 @@ export default function ({ data, parentElement }) {
 _component = st.components.v2.component("llm_sparkline", html='<div class="spark"></div>', css=_CSS, js=_JS)
 
 
-def show(values: Sequence[float], *, key: str, alt: str) -> None:
+def show(values: Sequence[float], *, color: str, key: str, alt: str) -> None:
     """Draw at least two numbers from left to right; fewer leave the room empty, so that cards stay aligned."""
-    _component(key=key, data={"points": points(values), "box": f"0 0 {WIDTH} {HEIGHT}", "alt": alt})
+    box = f"0 0 {WIDTH} {HEIGHT}"
+    _component(key=key, data={"points": points(values), "color": color, "box": box, "alt": alt})
 
 
 def points(values: Sequence[float]) -> str:

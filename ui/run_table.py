@@ -1,0 +1,192 @@
+"""All runs as a table that is also the selector: what is ticked here is compared below.
+
+Streamlit knows a ticked row by its place alone. Rows come, go and are filtered, so what is ticked is kept here by the
+ids of the runs, and a table with other rows is another widget that begins with their places.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+import streamlit as st
+
+from runs import folder
+from runs.folder import list_runs
+from runs.summaries import Summary, SummaryBook, change_sentence
+from ui import charts, steady_choice
+from ui.run_picker import made_at
+
+TICKED, TICKED_ANEW, FILTER = "compare_ticked", "compare_ticked_anew", "compare_filter"  # session keys
+WRITTEN = "compare_written"  # addresses that this session has written: the browser may say them late
+FIRST_TICKED = 3
+
+
+@st.cache_resource(show_spinner=False)
+def _book(checkpoints: str) -> SummaryBook:
+    """One for all sessions: each file is read once."""
+    return SummaryBook()
+
+
+def read_summaries() -> list[Summary]:
+    """Every run, newest first."""
+    return _book(str(folder.CHECKPOINTS.absolute())).read(list_runs(folder.CHECKPOINTS))
+
+
+def tick(ids: Sequence[str]) -> None:
+    """Compare these runs from now on, whatever is ticked."""
+    st.session_state.update({TICKED: list(ids), TICKED_ANEW: True})
+
+
+def pick(summaries: Sequence[Summary], theme: str) -> tuple[list[Summary], Summary]:
+    """Draw filter, reference and table; the ticked runs in their order, and the one that they are measured by."""
+    _take_from_address(summaries)
+    ticked = set(st.session_state.setdefault(TICKED, [summary.run.id for summary in _first_ticked(summaries)]))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="compare_controls"):
+        words = st.text_input(
+            "Filter", key=FILTER, persist_state="session", placeholder="name, note, state, what changed",
+            help="Shows the runs that have all of these words; what is ticked stays ticked. Typical: alibi finished.",
+        ).lower().split()  # fmt: skip
+        reference = _pick_reference(summaries, ticked)
+    shown = [summary for summary in summaries if _matches(summary, reference, words)]
+    _draw(shown, reference, ticked, theme)
+    chosen = [summary for summary in summaries if summary.run.id in ticked]
+    _write_address([summary.run.id for summary in chosen], reference.run.id)
+    return chosen, reference
+
+
+def _first_ticked(summaries: Sequence[Summary]) -> Sequence[Summary]:
+    """What is compared when nothing was chosen yet: the newest race, else the newest runs."""
+    group = summaries[0].group
+    together = [summary for summary in summaries if group and summary.group == group]
+    return together or [summary for summary in summaries if summary.tokens_seen][:FIRST_TICKED]
+
+
+def _take_from_address(summaries: Sequence[Summary]) -> None:
+    """`?runs=…&reference=…` of a link that was opened; unknown ids are passed over."""
+    asked = (st.query_params.get("runs", ""), st.query_params.get("reference", ""))
+    written = st.session_state.setdefault(WRITTEN, set())
+    if asked in written or not any(asked):
+        return
+    written.add(asked)
+    known = {summary.run.id for summary in summaries}
+    if ticked := [run_id for run_id in asked[0].split(",") if run_id in known]:
+        tick(ticked)
+    if asked[1] in known:
+        st.session_state["compare_reference"] = asked[1]
+
+
+def _write_address(ticked: Sequence[str], reference: str) -> None:
+    address = (",".join(ticked), reference)
+    st.session_state[WRITTEN].add(address)
+    st.query_params["runs"], st.query_params["reference"] = address
+
+
+def names_of(summaries: Sequence[Summary]) -> dict[str, str]:
+    """The name of each run by its id; runs of one name are told apart by when they were made."""
+    often = Counter(summary.label.name for summary in summaries)
+    return {
+        summary.run.id: summary.label.name + (f" · {made_at(summary.run.id)}" if often[summary.label.name] > 1 else "")
+        for summary in summaries
+    }
+
+
+def _pick_reference(summaries: Sequence[Summary], ticked: set[str]) -> Summary:
+    """The run that the others are compared with; at first the oldest of the ticked ones."""
+    by_id = {summary.run.id: summary for summary in summaries}
+    if "compare_reference" not in st.session_state:
+        sound = [run_id for run_id, summary in by_id.items() if summary.config]
+        st.session_state["compare_reference"] = next((run_id for run_id in reversed(sound) if run_id in ticked), None)
+    picked = steady_choice.choose("Reference", names_of(summaries), key="compare_reference")
+    return by_id.get(picked or "", summaries[0])
+
+
+def _matches(summary: Summary, reference: Summary, words: Sequence[str]) -> bool:
+    parts = (
+        summary.label.name, summary.label.note, summary.status.state, summary.run.id, summary.group or "",
+        change_sentence(reference, summary), "starred" if summary.label.star else "",
+    )  # fmt: skip
+    text = " ".join(parts).lower()
+    return all(word in text for word in words)
+
+
+def _draw(shown: Sequence[Summary], reference: Summary, ticked: set[str], theme: str) -> None:
+    """The table; ticks that were made or taken away are in `ticked` and in the session afterwards."""
+    ids = [summary.run.id for summary in shown]
+    if not ids:
+        st.caption("No run has all of these words.")
+        return
+    key = f"runs-{zlib.crc32(' '.join(ids).encode())}"
+    ticks: Any = {"selection": {"rows": [row for row, run_id in enumerate(ids) if run_id in ticked]}}
+    if st.session_state.pop(TICKED_ANEW, False):
+        st.session_state[key] = ticks
+    event: Any = st.dataframe(
+        table(shown, reference, theme), key=key, hide_index=True,
+        on_select="rerun", selection_mode="multi-row", selection_default=ticks,
+        column_config=COLUMNS,
+        alt="All runs, one a row, with their numbers; ticked rows are compared below.",
+    )  # fmt: skip
+    now = {ids[row] for row in event.selection.rows if row < len(ids)}
+    ticked.difference_update(set(ids) - now)
+    ticked.update(now)
+    st.session_state[TICKED] = sorted(ticked)
+
+
+def table(summaries: Sequence[Summary], reference: Summary, theme: str) -> pd.DataFrame:
+    """What the table shows, as numbers that can be sorted."""
+    return pd.DataFrame(
+        [
+            {
+                "color": dot(charts.run_color(summary.label, theme)),
+                "star": "★" if summary.label.star else "",
+                "name": summary.label.name,
+                "changed": change_sentence(reference, summary),
+                "parameters": summary.parameters,
+                "tokens": summary.tokens_seen or None,
+                "loss": summary.best_loss_nats,
+                "bits": summary.best_bits_per_byte,
+                "speed": summary.tokens_per_second,
+                "state": summary.status.state,
+                "size": summary.size_bytes,
+                "made": _made(summary.run.id),
+            }
+            for summary in summaries
+        ]
+    )
+
+
+def _made(run_id: str) -> datetime | None:
+    try:
+        return datetime.strptime(run_id[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def dot(color: str) -> str:
+    """A disc in a run's colour, as an address that holds the picture itself."""
+    disc = f'<circle cx="8" cy="8" r="6" fill="{color}"/>'
+    picture = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{disc}</svg>'
+    return f"data:image/svg+xml,{quote(picture)}"
+
+
+COLUMNS: Mapping[str, Any] = {
+    "color": st.column_config.ImageColumn("", width=36, pinned=True, help="The colour of the run on every page."),
+    "star": st.column_config.TextColumn("★", width=32, pinned=True, help="Runs that you starred."),
+    "name": st.column_config.TextColumn("Name", width=128, pinned=True),
+    "changed": st.column_config.TextColumn("What changed", width=320, help="Relative to the reference."),
+    "parameters": st.column_config.NumberColumn("Parameters", format="compact", width=92),
+    "tokens": st.column_config.NumberColumn("Tokens", format="compact", width=76, help="Trained on so far."),
+    "loss": st.column_config.NumberColumn(
+        "Best loss", format="%.4f", width=82, help="Lowest validation loss, in nats per token of the run's tokenizer."
+    ),
+    "bits": st.column_config.NumberColumn(
+        "Bits/byte", format="%.4f", width=82, help="The same per byte of text: comparable between tokenizers."
+    ),
+    "speed": st.column_config.NumberColumn("Tokens/s", format="compact", width=80, help="Mean over the training."),
+    "state": st.column_config.TextColumn("State", width=80),
+    "size": st.column_config.NumberColumn("Size", format="bytes", width=76, help="What deleting it frees."),
+    "made": st.column_config.DatetimeColumn("Made", format="distance", width=96),
+}
