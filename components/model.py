@@ -22,6 +22,8 @@ from components.attention_mask import AttentionMask, attention_mask, causal
 from components.kv_cache import KVCache
 from components.position import Position
 from components.registry import resolve
+from config.errors import ConfigError, Problem
+from config.fields import describe
 from config.model_config import ModelConfig
 
 WRITES_INTO_STREAM = ("attention.out_proj.weight", "mlp.down_proj.weight")
@@ -36,6 +38,7 @@ class Transformer(nn.Module):
 
     def __init__(self, config: ModelConfig, implementation: str = "fused") -> None:
         super().__init__()
+        refuse_unbuilt(config)
         self.config = config
         self.implementation = implementation
         block = resolve("block", "transformer_block", implementation)
@@ -115,6 +118,33 @@ class Transformer(nn.Module):
         if bias is None and not_padding is None:
             return None
         return attention_mask(causal(n_query, n_key, device), not_padding, bias)
+
+
+NOT_BUILT = (
+    "parallel_residual", "norm_gain", "norm_unit_offset", "residual_scale", "rotary_dim", "rope_style", "rope_scaling",
+    "rope_local_theta", "alibi_slopes", "position_pattern", "attention_pattern", "qk_norm", "clip_qkv",
+    "attention_scale", "attention_softcap", "embedding_scale", "embedding_norm", "unembedding_bias", "logit_scale",
+    "logit_softcap",
+)  # fmt: skip
+
+
+def refuse_unbuilt(config: ModelConfig) -> None:
+    """Say which settings no component computes yet.
+
+    Raises:
+        ConfigError: if a setting has a value that would be ignored.
+    """
+    known = describe(type(config))
+    unbuilt = [name for name in NOT_BUILT if getattr(config, name) != known[name].default]
+    if config.norm_placement in ("output", "sandwich"):
+        unbuilt.append("norm_placement")
+    if unbuilt:
+        raise ConfigError(
+            [
+                Problem(name, f"{name} {getattr(config, name)} cannot be built yet: leave it at {known[name].default}")
+                for name in unbuilt
+            ]
+        )
 
 
 def token_positions(

@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ Rule = Callable[[Mapping[str, Any]], Problem | None]
 # (other field, the values it must have one of); SET stands for anything but unset, off and 0.
 Condition = tuple[str, tuple[str, ...]]
 SET = "set"
+WITH_LETTER = "a pattern with "  # and a letter: stands for every pattern over the layers that has it
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class FieldInfo:
     unoffered: tuple[str, ...]  # those of the choices that only a program makes: valid, and in no list to choose from
     only_when: tuple[Condition, ...]  # without effect unless all of them hold
     basic: bool  # shown before "more" is opened
+    rare: bool  # serves one family of models: shown where a preset or a person has set it, or on request
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -65,6 +67,7 @@ def setting(
     unoffered: tuple[str, ...] = (),
     only_when: Condition | tuple[Condition, ...] = (),
     basic: bool = False,
+    rare: bool = False,
 ) -> Any:
     """A dataclass field with its description; the docstring under the field is its help line."""
     conditions = (only_when,) if only_when and isinstance(only_when[0], str) else only_when
@@ -82,6 +85,7 @@ def setting(
             "unoffered": unoffered,
             "only_when": conditions,
             "basic": basic,
+            "rare": rare,
         },
     )
 
@@ -121,7 +125,8 @@ def unmet_condition(info: FieldInfo, values: Mapping[str, Any]) -> Condition | N
     """The first condition that keeps the setting from having an effect; None where it has one."""
     for name, wanted in info.only_when:
         value = values.get(name)
-        if value not in wanted and not (SET in wanted and value):
+        has_letter = isinstance(value, str) and any(WITH_LETTER + letter in wanted for letter in value)
+        if value not in wanted and not (SET in wanted and value) and not has_letter:
             return name, wanted
     return None
 
@@ -136,7 +141,7 @@ class Settings:
     RULES: ClassVar[tuple[tuple[tuple[str, ...], Rule], ...]] = ()
 
     def __post_init__(self) -> None:
-        if problems := find_problems(type(self), asdict(self)):  # type: ignore[call-overload]
+        if problems := find_problems(type(self), self.to_dict()):
             raise ConfigError(problems)
 
     @classmethod
@@ -148,7 +153,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self)  # type: ignore[call-overload]
+        return {name: getattr(self, name) for name in describe(type(self))}
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked again."""

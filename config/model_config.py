@@ -1,19 +1,40 @@
-"""What a model is: sizes, components and switches. Pure data; building one touches nothing."""
+"""What a model is: sizes, components and switches. Pure data; building one touches nothing.
+
+The fields stand in a file for each group: size_fields, norm_fields, position_fields, attention_fields, latent_fields,
+mlp_fields, expert_fields, end_fields, initial_fields; which of them go together, in model_rules and expert_rules. Every
+default leaves a model as it was before the field existed, so old files still open.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from config.catalog import names
+from config.attention_fields import AttentionFields
+from config.catalog import entry
+from config.end_fields import EndFields
 from config.expert_fields import ExpertFields
 from config.expert_rules import EXPERT_RULES
-from config.fields import setting
+from config.initial_fields import InitialFields
 from config.latent_fields import LatentFields
+from config.mlp_fields import MLPFields
 from config.model_rules import RULES
+from config.norm_fields import NormFields
 from config.patterns import spread
+from config.position_fields import PositionFields
+from config.size_fields import SizeFields
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(LatentFields, ExpertFields):
+class ModelConfig(
+    SizeFields,
+    NormFields,
+    PositionFields,
+    AttentionFields,
+    LatentFields,
+    MLPFields,
+    ExpertFields,
+    EndFields,
+    InitialFields,
+):
     """The architecture of a decoder-only transformer.
 
     Raises:
@@ -21,136 +42,6 @@ class ModelConfig(LatentFields, ExpertFields):
     """
 
     RULES: ClassVar = RULES + EXPERT_RULES
-
-    d_model: int = setting(
-        128, group="Size", title="Width", symbol="d_model", typical="128 to 768", minimum=1, maximum=65_536, basic=True
-    )
-    """Length of the vector that carries each token through the model."""
-
-    n_layers: int = setting(
-        4, group="Size", title="Layers", symbol="n_layers", typical="4 to 12", minimum=1, maximum=1_024, basic=True
-    )
-    """How many transformer blocks stand one on the other."""
-
-    n_heads: int = setting(
-        4, group="Size", title="Heads", symbol="n_heads", typical="4 to 12", minimum=1, maximum=1_024, basic=True
-    )
-    """How many attention patterns each layer computes side by side."""
-
-    n_kv_heads: int | None = setting(
-        None, group="Size", title="Key/value heads", symbol="n_kv_heads", typical="as many as heads", minimum=1,
-        maximum=1_024, basic=True,
-    )  # fmt: skip
-    """Heads share keys and values in groups: unset is multi-head, 1 is multi-query, between is grouped-query."""
-
-    d_head: int | None = setting(
-        None, group="Size", title="Head width", symbol="d_head", typical="d_model / n_heads", unit="dimensions",
-        minimum=1, maximum=8_192,
-    )  # fmt: skip
-    """Length of one head's query, key and value; unset means d_model / n_heads, which must then divide."""
-
-    d_mlp: int = setting(
-        512,
-        group="Size",
-        title="MLP width",
-        symbol="d_mlp",
-        typical="4 × d_model",
-        minimum=1,
-        maximum=262_144,
-        basic=True,
-    )
-    """Hidden width of the MLP in each block."""
-
-    n_ctx: int = setting(
-        64, group="Size", title="Context", symbol="n_ctx", typical="64 to 1024", unit="tokens", minimum=1,
-        maximum=1_048_576, basic=True,
-    )  # fmt: skip
-    """How many tokens the model sees at once."""
-
-    d_vocab: int = setting(
-        50_257, group="Size", title="Vocabulary", symbol="d_vocab", typical="follows the tokenizer", unit="tokens",
-        minimum=1, maximum=4_194_304,
-    )  # fmt: skip
-    """How many different tokens there are; in training it follows the tokenizer."""
-
-    position: str = setting(
-        "learned", group="Components", title="Positions", typical="rope",
-        choices=(*names("position"), "none"), basic=True,
-    )  # fmt: skip
-    """How the model knows the order of tokens."""
-
-    norm: str = setting(
-        "layernorm", group="Components", title="Norm", typical="rmsnorm", choices=names("norm"), basic=True
-    )
-    """What keeps the size of the activations in check at each part."""
-
-    mlp: str = setting("gelu", group="Components", title="MLP", typical="swiglu", choices=names("mlp"), basic=True)
-    """What each token does on its own between two attentions."""
-
-    attention: str = setting(
-        "multi_head", group="Components", title="Attention", typical="multi_head", choices=names("attention")
-    )
-    """How tokens gather from those before them: keys and values of their own, or unpacked from a latent (MLA)."""
-
-    norm_placement: str = setting(
-        "pre", group="Components", title="Norm placement", typical="pre", choices=("pre", "post")
-    )
-    """Before each part (GPT-2 and later; trains calmly) or after the residual sum (the 2017 Transformer)."""
-
-    norm_eps: float = setting(
-        1e-5, group="Components", title="Norm epsilon", symbol="ε", typical="1e-5", minimum=1e-12, maximum=1.0
-    )
-    """Added to the variance under the square root, so that nothing is divided by zero."""
-
-    rope_theta: float = setting(
-        10_000.0, group="Components", title="RoPE base", symbol="θ", typical="10,000", minimum=1.0, maximum=1e9,
-        only_when=("position", ("rope",)),
-    )  # fmt: skip
-    """Base of the rotation frequencies: larger turns slower and reaches further."""
-
-    gelu_form: str = setting(
-        "tanh", group="Components", title="GELU form", typical="tanh", choices=("tanh", "exact"),
-        only_when=("mlp", ("gelu",)),
-    )  # fmt: skip
-    """GPT-2's tanh approximation, or the exact Gaussian; they differ by at most 0.0005."""
-
-    swiglu_clamp: float | None = setting(
-        None, group="Components", title="SwiGLU clamp", typical="unset; 7 in gpt-oss", minimum=1e-3, maximum=1e6,
-        only_when=("mlp", ("swiglu",)),
-    )  # fmt: skip
-    """Keep gate and up within this size, as gpt-oss does in its form: gate · sigmoid(1.702 · gate) · (up + 1)."""
-
-    tie_embeddings: bool = setting(True, group="Switches", title="Tie embeddings", typical="on in small models")
-    """Use the token embedding also as the unembedding: one matrix fewer to learn."""
-
-    norm_bias: bool = setting(
-        True, group="Switches", title="Norm bias", symbol="β", typical="on", only_when=("norm", ("layernorm",))
-    )
-    """Whether LayerNorm adds a learned offset; RMSNorm has none."""
-
-    qkv_bias: bool = setting(True, group="Switches", title="Query, key, value bias", typical="off since LLaMA")
-    """Whether the projections to queries, keys and values add a learned offset."""
-
-    attention_sinks: bool = setting(False, group="Switches", title="Attention sinks", typical="off; on in gpt-oss")
-    """A learned score for each head that takes part in the softmax and is then dropped: a head may look at nothing."""
-
-    attention_out_bias: bool = setting(True, group="Switches", title="Attention output bias", typical="off since LLaMA")
-    """Whether the projection after attention adds a learned offset."""
-
-    mlp_bias: bool = setting(True, group="Switches", title="MLP bias", typical="off since LLaMA")
-    """Whether the projections of the MLP add learned offsets."""
-
-    dropout: float = setting(0.0, group="Switches", title="Dropout", symbol="p", typical="0, or 0.1 on little text",
-                             minimum=0.0, maximum=0.95)  # fmt: skip
-    """Share of activations zeroed at random while training; helps when a text is read many times over."""
-
-    init_std: float = setting(
-        0.02, group="Switches", title="Initial spread", symbol="σ", typical="0.02", minimum=1e-6, maximum=10.0
-    )
-    """Standard deviation of the initial weights."""
-
-    scale_residual_init: bool = setting(True, group="Switches", title="Scale residual projections", typical="on")
-    """Start the two projections that write into the residual stream smaller, by 1/√(2·n_layers) (GPT-2)."""
 
     @property
     def head_dim(self) -> int:
@@ -198,3 +89,18 @@ class ModelConfig(LatentFields, ExpertFields):
         if self.n_experts is None:
             return (False,) * self.n_layers
         return tuple(letter == "m" for letter in spread(self.moe_pattern, self.n_layers))
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether the MLP widens twice, once for a gate."""
+        return entry("mlp", self.mlp).class_name == "GatedMLP"
+
+    @property
+    def windows(self) -> tuple[int | None, ...]:
+        """How many tokens each layer looks at, itself included; None for all of them."""
+        return tuple(self.window if letter == "w" else None for letter in spread(self.attention_pattern, self.n_layers))
+
+    @property
+    def position_layers(self) -> tuple[bool, ...]:
+        """Whether RoPE or ALiBi acts in each layer; learned and sinusoidal positions act before the first one."""
+        return tuple(letter == "p" for letter in spread(self.position_pattern, self.n_layers))

@@ -23,27 +23,51 @@ def parameters_per_block(config: ModelConfig) -> dict[str, int]:
     d_qkv = d_attention + 2 * config.kv_heads * config.head_dim
     attention = d_model * d_qkv + d_attention * d_model
     attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias
-    widening = 2 if config.mlp == "swiglu" else 1  # gate and up, or up alone
+    widening = 2 if config.has_gate else 1  # gate and up, or up alone
     mlp = (widening + 1) * d_model * d_mlp + (widening * d_mlp + d_model) * config.mlp_bias
-    return {"attention": attention, "mlp": mlp, "norms": 2 * parameters_per_norm(config)}
+    norms = norms_per_block(config) * parameters_per_norm(config)
+    return {"attention": attention + parameters_of_query_and_key_norm(config), "mlp": mlp, "norms": norms}
 
 
-def parameters_per_norm(config: ModelConfig) -> int:
-    """Scale, and for LayerNorm with bias an offset."""
-    return config.d_model * (2 if config.norm == "layernorm" and config.norm_bias else 1)
+def norms_per_block(config: ModelConfig) -> int:
+    """One for each part; in a sandwich two, and one for both where they read the stream side by side through one."""
+    if config.parallel_residual == "one_norm":
+        return 1
+    return 4 if config.norm_placement == "sandwich" else 2
+
+
+def parameters_per_norm(config: ModelConfig, width: int | None = None) -> int:
+    """Scale, and for LayerNorm with bias an offset, for each dimension of the stream (or of another width)."""
+    per_dimension = config.norm_gain + (config.norm == "layernorm" and config.norm_bias)
+    return per_dimension * (config.d_model if width is None else width)
+
+
+def parameters_of_query_and_key_norm(config: ModelConfig) -> int:
+    """The two norms inside attention: as wide as one head or as all of them; gains of their own come without offset."""
+    widths = {
+        "none": 0,
+        "head": 2 * config.head_dim,
+        "full": (config.n_heads + config.kv_heads) * config.head_dim,
+        "head_separate": (config.n_heads + config.kv_heads) * config.head_dim,
+    }
+    width = widths[config.qk_norm]
+    return width * config.norm_gain if config.qk_norm == "head_separate" else parameters_per_norm(config, width)
 
 
 def parameters_by_component(config: ModelConfig) -> dict[str, int]:
-    """Parameters of the whole model by part; a tied unembedding counts once, as the embedding."""
+    """Parameters of the whole model by part; a tied matrix counts once, as the embedding."""
     block = parameters_per_block(config)
+    norms = config.n_layers * block["norms"]
+    norms += parameters_per_norm(config) * (config.norm_placement != "post")  # post-norm has no final norm
+    norms += parameters_per_norm(config) * config.embedding_norm
+    unembedding = 0 if config.tie_embeddings else config.d_vocab * config.d_model
     return {
         "token_embedding": config.d_vocab * config.d_model,
         "positional_embedding": config.n_ctx * config.d_model if config.position == "learned" else 0,
         "attention": config.n_layers * block["attention"],
         "mlp": config.n_layers * block["mlp"],
-        "norms": config.n_layers * block["norms"]
-        + (parameters_per_norm(config) if config.norm_placement == "pre" else 0),  # post-norm has no final norm
-        "unembedding": 0 if config.tie_embeddings else config.d_vocab * config.d_model,
+        "norms": norms,
+        "unembedding": unembedding + config.d_vocab * config.unembedding_bias,
     }
 
 
@@ -55,17 +79,23 @@ def count_parameters(config: ModelConfig) -> int:
 def flops_per_token(config: ModelConfig) -> int:
     """Floating-point operations of forward and backward for one token.
 
-    6 per weight that takes part in a matrix product (2 forward, 4 backward), and 12·n_layers·n_ctx·d_attention for
-    scores and weighted sums over the whole window, uncut by the mask (the convention of PaLM, arXiv:2204.02311, B).
+    6 per weight that takes part in a matrix product (2 forward, 4 backward), and in each layer 12·d_attention for each
+    token that it looks at, all n_ctx or a window, uncut by the causal mask (the convention of PaLM, arXiv:2204.02311,
+    B).
     """
     block = parameters_per_block(config)
     weights = config.n_layers * (block["attention"] + block["mlp"]) + config.d_vocab * config.d_model
-    return 6 * weights + 12 * config.n_layers * config.n_ctx * config.d_attention
+    return 6 * weights + 12 * config.d_attention * sum(tokens_seen_by_layer(config))
+
+
+def tokens_seen_by_layer(config: ModelConfig) -> list[int]:
+    """How many tokens the last one of a full context looks at, itself included, in each layer."""
+    return [min(config.n_ctx, window or config.n_ctx) for window in config.windows]
 
 
 def kv_cache_bytes(config: ModelConfig, batch: int = 1, bytes_per_number: int = BYTES_FLOAT32) -> int:
-    """Keys and values of a full context, for every layer."""
-    return 2 * config.n_layers * batch * config.n_ctx * config.kv_heads * config.head_dim * bytes_per_number
+    """Keys and values of a full context, for every layer as many as it can look at."""
+    return 2 * sum(tokens_seen_by_layer(config)) * batch * config.kv_heads * config.head_dim * bytes_per_number
 
 
 @dataclass(frozen=True)
@@ -121,10 +151,10 @@ def _kept_per_token(config: ModelConfig, implementation: str) -> int:
     d_kv = config.kv_heads * config.head_dim
     numbers = 4 * config.d_model + config.d_attention + 2 * d_kv + config.d_attention
     numbers += config.d_attention + d_kv if config.position == "rope" else 0
-    numbers += config.d_mlp * (4 if config.mlp == "swiglu" else 2)
+    numbers += config.d_mlp * (4 if config.has_gate else 2)
     if implementation != "fused":
         numbers += 2 * 4 * config.d_model + 3 * config.d_attention + 3 * config.n_heads * config.n_ctx
-        numbers += config.d_mlp * (2 if config.mlp == "swiglu" else 5)
+        numbers += config.d_mlp * (2 if config.has_gate else 5)
     return numbers
 
 

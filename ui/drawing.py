@@ -184,7 +184,7 @@ def _mlp(config: ModelConfig, x: float, plan: Plan) -> str:
     wide = max(10.0, min(widest, widest * config.d_mlp / config.d_model))
     middle = x + plan.part / 2
     bars = [(PART_TOP + 66, narrow)]
-    if config.mlp == "swiglu":
+    if config.has_gate:
         half = wide / 2 - 12
         for side in (-1, 1):
             shapes += svg.rectangle(middle + side * (half / 2 + 12) - half / 2, PART_TOP + 50, half, 8, "key", 3)

@@ -15,10 +15,12 @@ import streamlit as st
 from config.data_config import DataConfig
 from config.fields import FieldInfo, Settings, describe, is_active
 from config.model_config import ModelConfig
+from config.presets import preset_info
 from config.train_config import TrainConfig
 
 SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "training": TrainConfig}
 NOT_IN_FORM = {"d_vocab", "text_file"}  # one follows the tokenizer, the other has a panel of its own
+ALL_SWITCHES = "all-switches"  # where the session says that switches of single families are wanted, too
 WIDEST_CHOICE = 42  # characters that fit as segments into one row; longer lists become a drop-down
 
 
@@ -77,7 +79,14 @@ def shown(section: str, *, basic: bool, group: str = "") -> list[FieldInfo]:
     values = read(section)
     infos = describe(SECTIONS[section]).values()
     active = [info for info in infos if info.name not in NOT_IN_FORM and is_active(info, values)]
-    return [info for info in active if info.basic == basic and group in ("", info.group)]
+    return [info for info in active if info.basic == basic and group in ("", info.group) and is_asked_for(info, values)]
+
+
+def is_asked_for(info: FieldInfo, values: Mapping[str, Any]) -> bool:
+    """Whether a switch of a single family is shown: its preset or a person has set it, or all of them are wanted."""
+    if not info.rare or st.session_state.get(ALL_SWITCHES):
+        return True
+    return values[info.name] != info.default or info.name in preset_info(st.session_state["preset"]).fields
 
 
 def draw_more(section: str, problems: Mapping[tuple[str, str], str], first: Callable[[], None] | None = None) -> None:
@@ -90,6 +99,14 @@ def draw_more(section: str, problems: Mapping[tuple[str, str], str], first: Call
         for group in dict.fromkeys(info.group for info in infos):
             st.caption(group)
             draw(section, sorted((info for info in infos if info.group == group), key=_row_of), problems)
+        if any(info.rare for info in describe(SECTIONS[section]).values()):
+            st.toggle(
+                "Every switch",
+                key=ALL_SWITCHES,
+                persist_state="session",
+                help="Show also the switches that serve a single family of models, such as Gemma's embedding scale. "
+                "Typical: off.",
+            )
 
 
 def _row_of(info: FieldInfo) -> int:

@@ -5,9 +5,7 @@ import html
 import streamlit as st
 
 from config.catalog import IMPLEMENTATIONS
-from config.expert_fields import ExpertFields
 from config.fields import describe
-from config.latent_fields import LatentFields
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, SIZES, load_preset, preset_info, size_fields
 from ui import form, setup
@@ -36,35 +34,40 @@ def apply_size() -> None:
     form.write("model", size_fields(st.session_state["size"]))
 
 
-SLOTS = {
+# Which part of the drawing a field belongs to: by its group, or where that would be too coarse by its name.
+SLOT_OF_GROUP = {
+    "Norms and residual stream": "norm",
+    "Positions": "position",
+    "Attention": "attention",
+    "MLP": "mlp",
+    "Experts": "mlp",
+    "Embedding and head": "unembedding",
+}
+SLOT_OF_FIELD = {
+    "attention": "attention",
     "position": "position",
-    "rope_theta": "position",
     "norm": "norm",
-    "norm_placement": "norm",
-    "norm_eps": "norm",
-    "norm_bias": "norm",
     "mlp": "mlp",
     "d_mlp": "mlp",
-    "gelu_form": "mlp",
-    "mlp_bias": "mlp",
     "n_heads": "attention",
     "n_kv_heads": "attention",
     "d_head": "attention",
-    "qkv_bias": "attention",
-    "attention_out_bias": "attention",
-    "attention": "attention",
-    "attention_sinks": "attention",
-    **dict.fromkeys(describe(LatentFields), "attention"),
-    "swiglu_clamp": "mlp",
-    **dict.fromkeys(describe(ExpertFields), "mlp"),
-    "tie_embeddings": "unembedding",
-}  # which part of the drawing a field belongs to; the width belongs to all
+    "parallel_residual": "block",
+    "residual_scale": "block",
+    "embedding_scale": "embedding",
+    "embedding_norm": "embedding",
+}
+
+
+def slot_of(name: str) -> str | None:
+    """The part of the drawing that a field changes; None for sizes that change all of it."""
+    return SLOT_OF_FIELD.get(name) or SLOT_OF_GROUP.get(describe(ModelConfig)[name].group)
 
 
 def changed_slots() -> set[str]:
     """The parts of the drawing that are no longer what the preset says."""
     changed = setup.changes(form.read("model"), st.session_state["preset"], st.session_state["size"])
-    return {SLOTS[name] for name in changed if name in SLOTS}
+    return {slot for name in changed if (slot := slot_of(name))}
 
 
 def draw_implementation() -> None:

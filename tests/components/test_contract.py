@@ -16,6 +16,7 @@ from components.position import Position
 from components.registry import resolve
 from config.catalog import CATALOG, Entry
 from config.errors import ConfigError
+from config.fields import describe
 from config.model_config import ModelConfig
 from tests.components.conftest import spread_parameters
 
@@ -74,7 +75,8 @@ def assert_near(got: Tensor, expected: Tensor, tolerance: float, what: str) -> N
 @pytest.mark.parametrize("change", CONFIGS, ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_component_implementations_agree(line: Entry, change: str, dtype: torch.dtype, small_config) -> None:
-    config = small_config(**CONFIGS[change])
+    chosen = {line.slot: line.name} if line.slot in describe(ModelConfig) else {}
+    config = small_config(**CONFIGS[change] | chosen)
     modules = [resolve(line.slot, line.name, implementation)(config) for implementation in line.implementations]
     spread_parameters(modules[0])
     reference = None
@@ -116,7 +118,8 @@ def test_only_the_base_class_defines_init(line: Entry, small_config) -> None:
         assert cls.__name__ == line.class_name + implementation.capitalize()
         assert "__init__" not in vars(cls)
         assert cls.__mro__[1].__name__ == line.class_name
-        shapes.append({key: value.shape for key, value in cls(small_config()).state_dict().items()})
+        config = small_config(**({"mlp": line.name} if line.slot == "mlp" else {}))
+        shapes.append({key: value.shape for key, value in cls(config).state_dict().items()})
     assert all(first == second for first, second in pairwise(shapes))
 
 

@@ -59,7 +59,7 @@ def test_gelu_of_one(form: str, value: float, implementation: str, small_config)
 
 @every_implementation
 def test_swiglu_gate_is_the_one_with_silu(implementation: str, small_config) -> None:
-    mlp = resolve("mlp", "swiglu", implementation)(small_config(d_mlp=24, mlp_bias=False))
+    mlp = resolve("mlp", "swiglu", implementation)(small_config(mlp="swiglu", d_mlp=24, mlp_bias=False))
     with torch.no_grad():
         mlp.gate_proj.weight.copy_(torch.eye(24))
         mlp.up_proj.weight.copy_(2.0 * torch.eye(24))

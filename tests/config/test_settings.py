@@ -44,10 +44,42 @@ def test_all_problems_are_reported_at_once_with_the_numbers():
     ({"norm_eps": float("inf")}, "norm_eps", "finite"),
     ({"norm_eps": float("nan")}, "norm_eps", "finite"),
     ({"norm": None}, "norm", "must be a word"),
+    ({"position": "rope", "rotary_dim": 7}, "rotary_dim", "rotary_dim 7 is not possible: take an even number up to 32"),
+    ({"position": "rope", "rotary_dim": 34}, "rotary_dim", "pairs of the 32 dimensions of a head"),
+    ({"position": "rope", "rotary_dim": 2, "d_head": 1}, "rotary_dim", "set d_head to 2 or more"),
+    ({"parallel_residual": "one_norm", "norm_placement": "post"}, "parallel_residual", "norm_placement pre, not post"),
+    ({"attention_pattern": "fw"}, "window", "attention_pattern fw has window layers: set window, e.g. to 16"),
+    ({"attention_pattern": "fx"}, "attention_pattern", "'fx' is not made of the letters f (full) and w (window)"),
+    ({"attention_pattern": ""}, "attention_pattern", "'' is not made of the letters"),
+    ({"position_pattern": "ppx"}, "position_pattern", "'ppx' is not made of the letters p (positions) and n (none)"),
+    ({"position": "rope", "rope_scaling": "llama3", "rope_high_freq_factor": 1.0}, "rope_high_freq_factor",
+     "1 must be above rope_low_freq_factor 1"),
+    ({"position": "rope", "rope_scaling": "yarn", "rope_beta_slow": 40.0}, "rope_beta_fast", "32 must be above"),
+    ({"logit_softcap": 0.0}, "logit_softcap", "below 0.001"),
 ])  # fmt: skip
 def test_impossible_models_are_refused(changes, field, words):
     (problem,) = find_problems(ModelConfig, changes)
     assert problem.field == field and words in problem.message
+
+
+def test_window_and_scaling_wait_for_what_they_belong_to():
+    fields = describe(ModelConfig)
+    assert not is_active(fields["window"], {"attention_pattern": "f"})
+    assert is_active(fields["window"], {"attention_pattern": "fffw"})
+    assert not is_active(fields["rope_factor"], {"position": "alibi", "rope_scaling": "yarn"})
+    assert is_active(fields["rope_factor"], {"position": "rope", "rope_scaling": "yarn"})
+    assert not is_active(fields["norm_unit_offset"], {"norm_gain": False})
+
+
+def test_layers_take_their_letters_in_turn():
+    config = ModelConfig(n_layers=6, attention_pattern="wwwf", window=3, position_pattern="n" + 60 * "p")
+    assert config.windows == (3, 3, 3, None, 3, 3)
+    assert config.position_layers == (False, True, True, True, True, True)
+
+
+def test_fields_of_all_parts_stand_in_the_order_of_the_form():
+    names = list(ModelConfig().to_dict())
+    assert names == list(describe(ModelConfig)) and names[:2] == ["d_model", "n_layers"]
 
 
 def test_a_setting_without_effect_is_known_as_such():

@@ -112,7 +112,7 @@ def test_every_file_named_in_a_sentence_is_there(page):
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     roots = [ROOT, *(ROOT / folder for folder in SOURCE_FOLDERS)]
     for name in re.findall(r"`([\w./]+\.(?:py|toml|md|yaml))`", text):
-        if "NAME" not in name and "squared_relu" not in name:
+        if "NAME" not in name and "bilinear" not in name:
             assert any((root / name).exists() for root in roots), name
 
 
@@ -289,7 +289,7 @@ def test_the_recipe_for_a_component_works(tmp_path):
     shutil.copy(ROOT / ".pre-commit-config.yaml", source)
     apply_recipe(source)
 
-    of_the_component = "squared_relu or tree or (imports and components)"
+    of_the_component = "bilinear or tree or (imports and components)"
     tests = ["tests/components/test_contract.py", "tests/test_imports.py", "tests/docs/test_docs.py"]
     checked = child(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", of_the_component, *tests, cwd=source, source=source
@@ -300,12 +300,13 @@ def test_the_recipe_for_a_component_works(tmp_path):
     program = (
         "import torch; from components.model import build_model; from config.presets import load_preset;"
         "from config.sizes import count_parameters; from ui.drawing import draw;"
-        "config = load_preset('gpt2').replace(mlp='squared_relu', d_vocab=65); model = build_model(config);"
+        "config = load_preset('gpt2').replace(mlp='bilinear', d_vocab=65); model = build_model(config);"
         "assert sum(p.numel() for p in model.parameters()) == count_parameters(config);"
         "mlp = model.blocks[0].mlp; [torch.nn.init.zeros_(p) for p in mlp.parameters()];"
         "mlp.up_proj.weight.data[0, 0] = mlp.down_proj.weight.data[0, 0] = 1.0;"
+        "mlp.up_proj.weight.data[config.d_mlp, 0] = 2.0;"
         "x = torch.zeros(1, 2, 128); x[0, :, 0] = torch.tensor([3.0, -3.0]);"
-        "assert mlp(x)[0, :, 0].tolist() == [9.0, 0.0]; print('drawn' if 'ReLU' in draw(config) else 'not drawn')"
+        "assert mlp(x)[0, :, 0].tolist() == [18.0, 18.0]; print('drawn' if 'Bilinear' in draw(config) else 'not drawn')"
     )
     built = child("-c", program, cwd=source, source=source)
     assert built.stdout == "drawn\n", built.stderr
