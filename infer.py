@@ -21,8 +21,8 @@ from config.flags import SentenceParser, add_flag, add_settings, given_settings,
 from generation.console.order import LISTS, Order
 from generation.console.settings import WritingSettings
 from runs import machine
-from runs.checkpoints import choose
-from runs.folder import CHECKPOINTS, RunFolder, find_run
+from runs.checkpoints import find_checkpoint
+from runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from generation.console.output import Output
@@ -91,8 +91,8 @@ def continue_text(given: dict[str, Any]) -> int:
     prompt_text, is_json = given.get("prompt", ""), "json" in given
     numbers = given_settings(argparse.Namespace(**given), WritingSettings)
     Order(WritingSettings(**numbers), tuple(given.get("stop", ()))).refuse_conflicts("draft" in given)
-    folder = find_checkpoint(given["checkpoint"])
-    draft_folder = find_checkpoint(given["draft"]) if "draft" in given else None
+    folder = find_checkpoint(given["checkpoint"], say=tell)
+    draft_folder = find_checkpoint(given["draft"], say=tell) if "draft" in given else None
 
     from generation.prompt import encode_prompt
 
@@ -179,21 +179,6 @@ def check_draft(folder: Path, tokenizer: Tokenizer) -> None:
     if load_tokenizer_of(folder, {}).content_hash() != tokenizer.content_hash():
         message = f"draft {folder} has another tokenizer than the model: a draft must propose the same tokens"
         raise ConfigError([Problem("draft", message)])
-
-
-def find_checkpoint(text: str) -> Path:
-    """The checkpoint folder meant by a path, or by the id or name of a run under checkpoints/.
-
-    Raises:
-        CheckpointError, RunError: there is none, or none that can be used.
-    """
-    path = Path(text)
-    if "\0" not in text and not path.exists():
-        if len(path.parts) == 1:
-            return choose(find_run(CHECKPOINTS, text), tell)
-        if (path.parent / "config.json").is_file():
-            raise CheckpointError(f"There is no {path.name} in run {path.parent}: name the run folder itself.")
-    return choose(path, tell)
 
 
 if __name__ == "__main__":

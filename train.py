@@ -10,6 +10,7 @@ import argparse
 import sys
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from config.demos import DEMOS, load_demo
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
 from config.fields import Settings, describe, find_problems, unmet_condition
 from config.flags import SentenceParser, add_flag, add_settings, given_settings
+from config.inheritance import inherit_data
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
 from config.run_config import IMPLEMENTATIONS, RunConfig
 from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import control, machine
+from runs.checkpoints import find_checkpoint
 from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
@@ -76,6 +79,9 @@ def build_parser() -> argparse.ArgumentParser:
     for flag, choice in (("use_einops", "einops"), ("no_einops", "torch")):
         help_line = f"Short for --implementation {choice}."
         add_flag(start, flag, action="store_const", const=choice, help=help_line)
+    add_flag(start, "from", metavar="CHECKPOINT", help="Begin with these weights: a run, or a step folder in one.")
+    carry = "What to take over from it. Default all where possible, so that an unchanged run goes on exactly."
+    add_flag(start, "carry", choices=("all", "weights"), help=carry)
     add_flag(start, "demo", choices=DEMOS, help="Train and show with nothing to decide: 2 or 15 minutes.")
     add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
     add_flag(start, "preflight", action="store_true", help="Only try a few steps, and say what the run would take.")
@@ -149,10 +155,36 @@ def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> 
     Raises:
         ConfigError, TextError: it cannot.
     """
-    config = follow_prepared_text(configure(arguments), vars(arguments))
+    given = vars(arguments)
+    config = follow_prepared_text(configure(arguments), given)
     check_shareable(config.training, ranks)
+    if "from" in given:
+        config = begin_from_checkpoint(config, given)
     refuse_what_cannot_work(config, ranks)
     return config
+
+
+def begin_from_checkpoint(config: RunConfig, given: dict[str, Any]) -> RunConfig:
+    """The configuration with its parent, and a report on what it takes over, on stderr.
+
+    Raises:
+        CheckpointError, ConfigError, TextError: it cannot begin so.
+    """
+    from training.fork import fork
+
+    config, report = fork(config, find_parent(given), given.get("carry"))
+    print("\n".join(report.sentences()), file=sys.stderr)
+    return config
+
+
+def find_parent(given: dict[str, Any]) -> Path:
+    """The checkpoint that `--from` names.
+
+    Raises:
+        CheckpointError, RunError: there is none, or none that can be used.
+    """
+    say = partial(print, file=sys.stderr)
+    return find_checkpoint(given["from"], Path(given.get("checkpoints", CHECKPOINTS)), say)
 
 
 def configure(arguments: argparse.Namespace) -> RunConfig:
@@ -167,6 +199,12 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         if fixed := sorted({"architecture", "model_size"} & (given.keys() | file.keys())):
             raise ConfigError([Problem("demo", f"--demo brings its own architecture and size: leave out {fixed[0]}")])
         base = load_demo(given["demo"])
+    elif "carry" in given and "from" not in given:
+        raise ConfigError([Problem("carry", "--carry says what to take over from a checkpoint: name one with --from")])
+    elif "from" in given:
+        if fixed := sorted({"architecture", "model_size"} & (given.keys() | file.keys())):
+            raise ConfigError([Problem(fixed[0], f"--from brings its own architecture: leave out {fixed[0]}")])
+        base = RunFolder(find_parent(given).parent).read_config()
     else:
         preset = resolve_preset(given.get("architecture") or file.get("architecture") or "gpt2")
         size = given.get("model_size") or file.get("model_size") or "small"
@@ -180,7 +218,10 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
     for name, before in (("model", base.model), ("data", base.data), ("training", base.training)):
         kind: type[Settings] = type(before)
         of_file = {key: value for key, value in file.items() if key in describe(kind)}
-        parts[name] = before.to_dict() | of_file | given_settings(arguments, kind)
+        settings = of_file | given_settings(arguments, kind)
+        parts[name] = before.to_dict() | settings
+        if name == "data" and "from" in given:
+            parts[name] = inherit_data(base.data, settings)
         problems += find_problems(kind, parts[name])
         problems += without_effect(kind, parts[name], given)
     if problems:
@@ -253,7 +294,10 @@ def refuse_what_cannot_work(config: RunConfig, ranks: Ranks = ALONE) -> None:
     """
     from training.prepare import check_trainable
 
-    check_trainable(config.data, config.model.n_ctx)
+    if config.parent is None:
+        check_trainable(config.data, config.model.n_ctx)
+    elif config.parent.carried == "weights":  # else the text is known already
+        check_trainable(config.data, config.model.n_ctx, RunFolder(Path(config.parent.path).parent))
     check_device(config)
     model = config.with_vocabulary(config.data.expected_vocabulary)
     if config.training.device != "cpu" and machine.has_gpu():

@@ -9,6 +9,7 @@ from config.data_config import DataConfig
 from config.errors import ConfigError, Problem
 from config.fields import find_problems
 from config.model_config import ModelConfig
+from config.parent import Parent
 from config.train_config import TrainConfig
 
 FORMAT = 1
@@ -16,7 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Model, implementation, data and training of one run.
+    """Model, implementation, data and training of one run, and the checkpoint it began from if there is one.
 
     `model.d_vocab` is a placeholder until the tokenizer exists: config.json says null there, because the
     vocabulary follows the tokenizer that the worker trains (`with_vocabulary` puts the real number in).
@@ -28,6 +29,7 @@ class RunConfig:
     training: TrainConfig = field(default_factory=TrainConfig)
     preset: str | None = None
     size: str | None = None
+    parent: Parent | None = None
 
     def __post_init__(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:
@@ -47,7 +49,7 @@ class RunConfig:
             "implementation": self.implementation,
             "data": self.data.to_dict(),
             "training": self.training.to_dict(),
-        }
+        } | ({"parent": self.parent.to_dict()} if self.parent else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
@@ -73,11 +75,16 @@ class RunConfig:
         implementation = values.get("implementation", "fused")
         if implementation not in IMPLEMENTATIONS:
             problems.append(_implementation_problem(implementation))
-        known = {"format", "preset", "size", "model", "implementation", "data", "training"}
+        known = {"format", "preset", "size", "model", "implementation", "data", "training", "parent"}
         problems += [Problem(str(name), f"{str(name)[:60]}: unknown part") for name in values if name not in known]
         for name in ("preset", "size"):
             if not isinstance(values.get(name), str | None):
                 problems.append(Problem(name, f"{name} must be a word, not {type(values[name]).__name__}"))
+        parent = None
+        try:
+            parent = Parent.from_dict(values["parent"]) if values.get("parent") is not None else None
+        except ConfigError as error:
+            problems += error.problems
         if problems:
             raise ConfigError(problems)
         return cls(
@@ -87,6 +94,7 @@ class RunConfig:
             training=TrainConfig(**parts["training"]),
             preset=values.get("preset"),
             size=values.get("size"),
+            parent=parent,
         )
 
 

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from config.errors import CheckpointError, RunError
 from runs.files import sync_file, sync_folder, write_json
+from runs.folder import CHECKPOINTS, RunFolder, find_run
 from runs.verification import (
     COMMIT,
     STEP_FOLDER,
@@ -22,12 +22,9 @@ from runs.verification import (
     verify,
 )
 
-if TYPE_CHECKING:
-    from runs.folder import RunFolder
-
 __all__ = [
-    "COMMIT", "WEIGHTS", "CheckpointInfo", "choose", "find_steps", "list_checkpoints", "make_temporary_folder", "prune",
-    "publish", "sweep", "verify", "write_commit",
+    "COMMIT", "WEIGHTS", "CheckpointInfo", "choose", "find_checkpoint", "find_steps", "list_checkpoints",
+    "make_temporary_folder", "prune", "publish", "sweep", "verify", "write_commit",
 ]  # fmt: skip
 
 # With one, a kill in the middle of the next save could leave none.
@@ -116,6 +113,23 @@ def choose(run_or_step: RunFolder | Path | str, say: Callable[[str], None] = lam
     if problem:
         raise CheckpointError(f"The checkpoint {path} cannot be used. {problem}")
     return path
+
+
+def find_checkpoint(
+    text: str, checkpoints: Path = CHECKPOINTS, say: Callable[[str], None] = lambda sentence: None
+) -> Path:
+    """The checkpoint folder that a person means by a path, or by the id or name of a run in `checkpoints`.
+
+    Raises:
+        CheckpointError, RunError: there is none, or none that can be used.
+    """
+    path = Path(text)
+    if "\0" not in text and not path.exists():
+        if len(path.parts) == 1:
+            return choose(find_run(checkpoints, text), say)
+        if (path.parent / "config.json").is_file():
+            raise CheckpointError(f"There is no {path.name} in run {path.parent}: name the run folder itself.")
+    return choose(path, say)
 
 
 def _choose_of_run(folder: Path, say: Callable[[str], None]) -> Path:

@@ -89,6 +89,11 @@ class RunFolder:
     def figure_path(self) -> Path:
         return self.path / "loss.html"
 
+    @property
+    def base_path(self) -> Path:
+        """What the run began from, if it did not begin from nothing: a run folder in itself, with one checkpoint."""
+        return self.path / "base"
+
     def step_path(self, step: int) -> Path:
         """The checkpoint folder of `step`."""
         return self.path / f"step_{step:08d}"
@@ -160,6 +165,8 @@ class RunFolder:
 def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], name: str | None = None) -> RunFolder:
     """Make the folder of a new run, with config.json, origin.json and label.json. Nothing is started.
 
+    What a run with a parent begins from is put into its folder as well (runs/fork.py).
+
     Two runs created in the same second get different folders, also from two processes: `mkdir` decides.
 
     Args:
@@ -167,9 +174,12 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
         name: what to call it; `name-2` where another run has this name already. Default a friendly name.
 
     Raises:
+        CheckpointError: the parent's checkpoint is gone or damaged.
         ConfigError: the configuration is not one `RunConfig.from_dict` accepts.
         RunError: the folder cannot be made (no space, no permission).
     """
+    from runs.fork import take_over  # which itself needs this module
+
     values = config.to_dict()
     RunConfig.from_dict(values)  # before anything is on the disk: widgets are a convenience, not a boundary
     now = datetime.now(UTC)
@@ -177,7 +187,9 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
         checkpoints.mkdir(parents=True, exist_ok=True)
         run = _make_folder(checkpoints.absolute(), now.strftime("%Y%m%d%H%M%S"))
         try:
-            write_json(run.origin_path, machine.describe() | {"created": now.isoformat(timespec="seconds")} | origin)
+            parent = {"parent_run": config.parent.run} if config.parent else {}
+            created = {"created": now.isoformat(timespec="seconds")}
+            write_json(run.origin_path, machine.describe() | created | parent | origin)
             with hold_alone(checkpoints / ".names"):  # from looking which names there are until this one is
                 labels = [other.read_label() for other in list_runs(checkpoints) if other != run]
                 taken = {label.name for label in labels}
@@ -185,6 +197,8 @@ def create_run(checkpoints: Path, config: RunConfig, origin: dict[str, Any], nam
                     name=numbered_name(clean_name(name or ""), taken) or friendly_name(run.id, taken),
                     color=labels[0].color + 1 if labels else 0,  # so runs that follow one another can be told apart
                 )
+            if config.parent:
+                take_over(run, config.parent)
             write_json(run.config_path, values)  # last: with config.json the folder is a run
             sync_folder(run.path.parent)
         except BaseException:

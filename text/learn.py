@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from text.blocks import take
+from text.character import CharacterTokenizer
 from text.corpus import Corpus, split_position
 from text.tokenizer import END_OF_TEXT, Tokenizer
 from text.tokenizer_types import train_tokenizer
@@ -50,6 +51,19 @@ def learn_tokenizer(
         name, text, vocab_size, val_fraction=0, bpe_pattern=bpe_pattern, sentencepiece_model=sentencepiece_model,
         special_tokens=special_tokens, processes=processes, beat=beat,
     )  # fmt: skip
+
+
+def extend_tokenizer(tokenizer: Tokenizer, corpus: Corpus) -> Tokenizer:
+    """A tokenizer for one more text: characters that it has never seen are added where each has its own token.
+
+    All others can write any text with what they have. The same object where nothing is missing.
+    """
+    if not isinstance(tokenizer, CharacterTokenizer):
+        return tokenizer
+    characters = "".join(sorted({*tokenizer.characters, *corpus.alphabet}))
+    if characters == tokenizer.characters:
+        return tokenizer
+    return CharacterTokenizer(characters, tokenizer.special_tokens)
 
 
 def sampling_note(name: str, corpus: Corpus, val_fraction: float) -> str:

@@ -40,13 +40,13 @@ class Follower:
         return EXIT_FAILED
 
     def _train(self) -> None:
-        from components.model import build_model
+        from training.fork import build_run_model
         from training.prepare import prepare_text
         from training.trainer import Trainer, train
 
         config = self.run.read_config()
         text = prepare_text(self.run, config)  # the first process has prepared it: this opens its files
-        model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
+        model = build_run_model(self.run, config)
         self.trainer = Trainer(self.run, config, model, text, lambda line: None, self.ranks)
         train(self.trainer, lambda: self._obey() == "go", lambda: False)
 

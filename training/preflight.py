@@ -24,6 +24,7 @@ from config.sizes import REFUSE_SHARE, training_memory
 from runs import machine
 from runs.files import write_json
 from runs.folder import RunFolder
+from runs.fork import take_over
 from training.preflight_steps import EXIT_DONE, EXIT_MEMORY, MEASURE_SECONDS, Timings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +118,7 @@ def measure(
         limit_bytes: Memory that the scratch process may take. By default 90 % of what is free.
 
     Raises:
+        CheckpointError: the checkpoint that it begins from is gone or damaged.
         ConfigError: for what would be refused at the start of the run, a missing device for example.
         TrainingError: if the scratch process failed otherwise; its last words are in the message.
     """
@@ -125,6 +127,8 @@ def measure(
     with tempfile.TemporaryDirectory(dir=checkpoints, prefix=".preflight-") as folder:
         run = RunFolder(Path(folder))
         write_json(run.config_path, config.to_dict())
+        if config.parent:
+            take_over(run, config.parent)
         command = [sys.executable, "-m", "training.preflight_steps", str(run.path.absolute())]
         ended = subprocess.run(
             [*command, "--seconds", str(seconds), "--limit_bytes", str(free)],

@@ -43,7 +43,7 @@ class Timings:
     split_seconds: float  # the whole validation split, once
     peak_bytes: int
     checkpoint_bytes: int
-    max_steps: int
+    max_steps: int  # still to be done
     train_tokens: int
 
 
@@ -54,14 +54,15 @@ def try_steps(run: RunFolder, seconds: float, started: float) -> Timings:
         seconds: For the steps; a few are made however long they take.
         started: `time.time()` of the start of this process.
     """
-    from components.model import build_model
+    from training.fork import build_run_model
     from training.prepare import prepare_text
     from training.trainer import Trainer
 
     config = run.read_config()
     text = prepare_text(run, config)
-    model = build_model(run.read_model_config(), config.implementation, seed=config.training.seed)
+    model = build_run_model(run, config)
     trainer = Trainer(run, config, model, text, say=lambda line: None)
+    steps_to_do = trainer.max_steps - trainer.progress.step
     start_seconds = time.time() - started
     step_seconds = _time_steps(trainer, seconds)
     batch_seconds, token_seconds = _time_batch(trainer), _time_token(trainer)
@@ -75,7 +76,7 @@ def try_steps(run: RunFolder, seconds: float, started: float) -> Timings:
         split_seconds=_split_seconds(trainer, batch_seconds, statistics.median(step_seconds)),
         peak_bytes=_peak_bytes(trainer),
         checkpoint_bytes=sum(file.stat().st_size for file in run.step_path(trainer.progress.step).iterdir()),
-        max_steps=trainer.max_steps,
+        max_steps=steps_to_do,
         train_tokens=len(text.train),
     )
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from config.data_config import DataConfig
 from config.errors import RunError, TextError
+from config.inheritance import same_tokenizer
 from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
-from text.corpus import check_text, read_text, split_position
-from text.learn import learn_tokenizer, sampling_note
+from text.corpus import Corpus, check_text, read_text, split_position
+from text.learn import extend_tokenizer, learn_tokenizer, sampling_note
 from text.prepared import find_prepared, follow_prepared, link_tokens
 from text.processes import useful_processes
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
@@ -38,8 +39,11 @@ class PreparedText:
 ENOUGH_CHARACTERS = 64
 
 
-def check_trainable(data: DataConfig, n_ctx: int) -> None:
+def check_trainable(data: DataConfig, n_ctx: int, parent: RunFolder | None = None) -> None:
     """Find at once what `prepare_text` would refuse; a short text is cut into tokens for that, a huge one only begun.
+
+    Args:
+        parent: The run that the new one begins from; its tokenizer may be kept.
 
     Raises:
         TextError: as `prepare_text`.
@@ -52,10 +56,7 @@ def check_trainable(data: DataConfig, n_ctx: int) -> None:
     is_long = text is None or text.characters * data.val_fraction > ENOUGH_CHARACTERS * (n_ctx + 1)
     if text is None or (is_long and data.tokenizer_type != "gpt2"):  # which may have to be fetched, and then may fail
         return
-    tokenizer = learn_tokenizer(
-        data.tokenizer_type, text, data.vocab_size, data.val_fraction,
-        bpe_pattern=data.bpe_pattern, sentencepiece_model=data.sentencepiece_model,
-    )  # fmt: skip
+    tokenizer = choose_tokenizer(data, text, parent)
     if not is_long:
         border = split_position(text, data.val_fraction)
         splits = {"train": text.text[:border], "val": text.text[border:]}
@@ -93,7 +94,7 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
             "characters": corpus["characters"],
             "notes": corpus["notes"],
             "val_fraction": config.data.val_fraction,
-            "d_vocab": tokenizer.vocab_size,
+            "d_vocab": _d_vocab(run, config, tokenizer),
             "token_files": files.key,
             "train_tokens": files.counts["train"],
             "val_tokens": files.counts["val"],
@@ -113,14 +114,10 @@ def _make_tokens(
     _refuse_other_text(run, config, corpus.sha256)
     begun = run.data_path.exists()  # then only the shared token files are gone, and the run's own tokenizer cuts again
     processes = useful_processes(corpus.bytes)
-    tokenizer = (
-        load_tokenizer(run.tokenizer_path)
-        if begun
-        else learn_tokenizer(
-            data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, bpe_pattern=data.bpe_pattern,
-            sentencepiece_model=data.sentencepiece_model, processes=processes, beat=beat,
-        )
-    )  # fmt: skip
+    if begun:
+        tokenizer = load_tokenizer(run.tokenizer_path)
+    else:
+        tokenizer = choose_tokenizer(data, corpus, base_of(run, config), processes, beat)
     files = prepare_tokens(
         corpus, tokenizer, root, data.val_fraction, config.model.n_ctx, lambda done, total: beat(), processes
     )
@@ -128,6 +125,36 @@ def _make_tokens(
     if sentence := sampling_note(data.tokenizer_type, corpus, data.val_fraction):
         record["notes"].append(sentence)
     return record, tokenizer, files
+
+
+def choose_tokenizer(
+    data: DataConfig,
+    corpus: Corpus,
+    parent: RunFolder | None = None,
+    processes: int = 1,
+    beat: Callable[[], None] | None = None,
+) -> Tokenizer:
+    """The parent's tokenizer, with the characters that it lacks, where the same kind is wanted; else one that is
+    learned from the text."""
+    if parent and same_tokenizer(data, parent.read_config().data):
+        return extend_tokenizer(load_tokenizer(parent.tokenizer_path), corpus)
+    return learn_tokenizer(
+        data.tokenizer_type, corpus, data.vocab_size, data.val_fraction, bpe_pattern=data.bpe_pattern,
+        sentencepiece_model=data.sentencepiece_model, processes=processes, beat=beat,
+    )  # fmt: skip
+
+
+def base_of(run: RunFolder, config: RunConfig) -> RunFolder | None:
+    """What a run began from, as a run folder; None for a run that began from nothing."""
+    return RunFolder(run.base_path) if config.parent and config.parent.carried == "weights" else None
+
+
+def _d_vocab(run: RunFolder, config: RunConfig, tokenizer: Tokenizer) -> int:
+    """Rows of the embedding: one for each token. A kept tokenizer keeps the parent's, of which some may be spare."""
+    base = base_of(run, config)
+    if base and load_tokenizer(base.tokenizer_path).content_hash() == tokenizer.content_hash():
+        return base.read_model_config().d_vocab
+    return tokenizer.vocab_size
 
 
 def _refuse_other_text(run: RunFolder, config: RunConfig, sha256: str) -> None:

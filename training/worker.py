@@ -91,15 +91,15 @@ class Worker:
             self.slot.release()
 
     def _train(self) -> None:
-        from components.model import build_model
         from training.baselines import BaselineLadder
+        from training.fork import build_run_model
         from training.prepare import prepare_text
         from training.trained_on import describe_computing, note_or_compare
         from training.trainer import Trainer, train
 
         config = self.run.read_config()
         text = prepare_text(self.run, config, self._beat)
-        model = build_model(self.run.read_model_config(), config.implementation, seed=config.training.seed)
+        model = build_run_model(self.run, config)
         self._beat()
         self.ranks.order("train")
         self.trainer = trainer = Trainer(self.run, config, model, text, self.reporter.say, self.ranks)
@@ -211,8 +211,13 @@ class Worker:
             self.baselines.evaluated(progress.evaluated_step, progress.val_loss_nats or 0.0)
         if progress.saved_step > self._known_save:
             self._known_save = progress.saved_step
-            best = self.run.step_path(progress.best_step).name if progress.best_step > 0 else None
-            self.state.update(last_checkpoint=self.run.step_path(progress.saved_step).name, best_checkpoint=best)
+            best = self.run.step_path(progress.best_step)
+            self.state.update(
+                last_checkpoint=self.run.step_path(progress.saved_step).name,
+                best_checkpoint=best.name
+                if progress.best_step > 0 and best.exists()
+                else None,  # its parent's, of a fork
+            )
 
     def _should_stop(self) -> bool:
         self.state.beat()

@@ -1,0 +1,73 @@
+"""train.py --from: a run that begins from a checkpoint, on the command line."""
+
+import json
+
+import pytest
+
+import train
+from runs.files import read_json
+from runs.folder import list_runs
+from runs.state import read_status
+
+TINY = ["--d_model", "16", "--n_layers", "1", "--n_heads", "2", "--d_mlp", "32", "--n_ctx", "16", "--eval_iters", "1",
+        "--sample_tokens", "5", "--warmup_steps", "1", "--device", "cpu", "--dtype", "float32", "--baselines", "off",
+        "--text_file", "tale.txt", "--max_steps", "6", "--save_interval", "2", "--name", "first"]  # fmt: skip
+
+
+@pytest.fixture
+def first(home):
+    """A trained run, and a second text beside it."""
+    (home / "tale.txt").write_text("the bell is behind the house\n" * 60)
+    (home / "other.txt").write_text("THE BELL IS BEHIND THE HOUSE, the ring too\n" * 40)
+    assert train.main(TINY) == 0
+    return list_runs()[0]
+
+
+def test_a_run_is_continued_on_another_text_with_the_parents_settings(first, capsys):
+    capsys.readouterr()
+    assert train.main(["--from", "first", "--text_file", "other.txt", "--max_steps", "3", "--name", "second"]) == 0
+    said = capsys.readouterr()
+    assert "from step 6 of first: begins at step 0 with the parent's weights (the text is another one)" in said.err
+    assert "tensors: 15 kept, 1 resized" in said.err
+    second = list_runs()[0]
+    assert said.out.strip() == str(second.path) and read_status(second).step == 3
+    config = second.read_config()
+    assert (config.model, config.training.batch_size) == (first.read_config().model, 12)
+    assert (config.parent.run, config.parent.step) == (first.id, 6)
+    assert read_json(second.origin_path)["parent_run"] == first.id
+
+
+def test_an_earlier_checkpoint_goes_on_exactly(first, capsys):
+    assert train.main(["--from", str(first.step_path(2))]) == 0
+    assert "goes on at step 2 with the parent's optimizer" in capsys.readouterr().err
+    losses = [
+        [line["train_loss_nats"] for line in map(json.loads, run.metrics_path.read_text().splitlines())
+         if "train_loss_nats" in line]
+        for run in list_runs()
+    ]  # fmt: skip
+    assert losses[0] == losses[1] and len(losses[0]) == 6
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--from", "nobody"], "There is no run 'nobody'"),
+    (["--from", "first", "--architecture", "LLAMA"], "--from brings its own architecture: leave out architecture"),
+    (["--from", "first", "--carry", "all"], "its 6 steps are all of max_steps 6; raise --max_steps to go on"),
+    (["--carry", "all"], "name one with --from"),
+    (["--from", "first", "--text_file", "none.txt"], "none.txt"),
+    (["--from", "first", "--d_model", "17"], "d_model 17 is not divisible by n_heads 2"),
+    (["--from", "tale.txt"], "is not a checkpoint"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence_and_makes_no_run(first, capsys, flags, words):
+    before = list_runs()
+    capsys.readouterr()
+    assert train.main(flags) == 2
+    said = capsys.readouterr()
+    assert words in said.err and "Traceback" not in said.err and said.out == ""
+    assert list_runs() == before
+
+
+def test_a_preflight_of_a_fork_tries_the_fork(first, capfd):
+    other = str(first.path.parent.parent / "other.txt")
+    assert train.main(["--from", "first", "--text_file", other, "--preflight", "--max_steps", "50"]) == 0
+    said = capfd.readouterr()
+    assert "50 steps of" in said.out and len(list_runs()) == 1
