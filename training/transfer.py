@@ -75,8 +75,8 @@ def match_tokens(old: Tokenizer, new: Tokenizer) -> np.ndarray:
     """For each token of `new` the id of the same token in `old`, or −1, `[d_vocab]`; special ones match their like."""
 
     def keys(tokenizer: Tokenizer) -> list[tuple[bool, bytes]]:
-        n_plain = tokenizer.vocab_size - len(tokenizer.special_tokens)
-        return [(number >= n_plain, token) for number, token in enumerate(tokenizer.token_bytes)]
+        special = set(tokenizer.special_ids.values())
+        return [(number in special, token) for number, token in enumerate(tokenizer.token_bytes)]
 
     known = {key: number for number, key in enumerate(keys(old))}
     return np.array([known.get(key, -1) for key in keys(new)], dtype=np.int64)
