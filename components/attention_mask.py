@@ -11,6 +11,13 @@ A query may look at a key that is not after it (causal) and is not padding. With
     x x x .                 x x x .
     x x x x                 x x x x
 
+Texts that are packed into one row do not see each other: a query may also only look at keys of its own document.
+
+    documents 0 0 1 1       x . . .
+                            x x . .
+                            . . x .
+                            . . x x
+
 A query that may look at nothing (padding on the left) would make softmax divide 0 by 0, and its NaN would reach the
 weights. Such a *blind* query is shown everything here, and attention then sets what it found to zero.
 """
@@ -18,7 +25,7 @@ weights. Such a *blind* query is shown everything here, and attention then sets 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 HIDDEN = float("-inf")
@@ -55,10 +62,13 @@ def attention_mask(
     visible: Bool[Tensor, "query key"],
     not_padding: Bool[Tensor, "batch key"] | None = None,
     bias: Float[Tensor, "head query key"] | None = None,
+    documents: Int[Tensor, "batch key"] | None = None,
 ) -> AttentionMask:
-    """Join the causal triangle, the padding and the biases of the position scheme into one tensor."""
+    """Join the causal triangle, padding, borders of documents and the biases of the position scheme into one tensor."""
     seen = visible[None, None]  # [1 1 query key]
     blind = None
+    if documents is not None:  # as many queries as keys: packed rows are trained on, not written on
+        seen = seen & (documents[:, None, :, None] == documents[:, None, None, :])  # [batch 1 query key]
     if not_padding is not None:
         seen = seen & not_padding[:, None, None, :]  # [batch 1 query key]
         blind = ~seen.any(dim=-1, keepdim=True)

@@ -58,31 +58,39 @@ class Transformer(nn.Module):
         tokens: Int[Tensor, "batch pos"],
         cache: KVCache | None = None,
         padding_mask: Bool[Tensor, "batch pos"] | None = None,
+        documents: Int[Tensor, "batch pos"] | None = None,
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Logits for the token after each position.
 
         With a cache, `tokens` are the new ones only, behind those that the cache holds. `padding_mask` is True for
         real tokens; padding before the text (to make texts of a batch equally long) changes nothing for the text.
+        `documents` numbers the texts that are packed into one row: none sees another, each begins at position 0.
 
         Raises:
             ValueError: if the text is longer than n_ctx, or does not fit into the cache.
         """
-        return self.unembedding(self.stream(tokens, cache, padding_mask), self.token_embedding.weight)
+        return self.unembedding(self.stream(tokens, cache, padding_mask, documents), self.token_embedding.weight)
 
     def stream(
         self,
         tokens: Int[Tensor, "batch pos"],
         cache: KVCache | None = None,
         padding_mask: Bool[Tensor, "batch pos"] | None = None,
+        documents: Int[Tensor, "batch pos"] | None = None,
     ) -> Float[Tensor, "batch pos d_model"]:
         """The same up to the unembedding: what `unembedding_matrix` turns into logits."""
         n_query = tokens.shape[1]
         offset = self._check_length(tokens, cache)
         not_padding = padding_mask if cache is None else cache.add_padding(padding_mask, n_query)
-        mask = self._mask(n_query, offset, not_padding, tokens.device)
+        mask = self._mask(n_query, offset, not_padding, documents, tokens.device)
 
+        positions = (
+            token_positions(n_query, offset, not_padding, tokens.device)
+            if documents is None
+            else positions_in_documents(documents)
+        )
         x = self.hook_embed(self.token_embedding(tokens))  # [batch pos d_model]
-        x = self.positional_embedding.embed(x, token_positions(n_query, offset, not_padding, tokens.device))
+        x = self.positional_embedding.embed(x, positions)
         x = self.dropout(x)
         for index, block in enumerate(self.blocks):
             x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index))
@@ -110,14 +118,19 @@ class Transformer(nn.Module):
         return offset
 
     def _mask(
-        self, n_query: int, offset: int, not_padding: Tensor | None, device: torch.device
+        self,
+        n_query: int,
+        offset: int,
+        not_padding: Tensor | None,
+        documents: Tensor | None,
+        device: torch.device,
     ) -> AttentionMask | None:
         """The mask that all blocks share; None where plain causal attention is all there is."""
         n_key = offset + n_query
         bias = self.positional_embedding.bias(n_query, n_key)
-        if bias is None and not_padding is None:
+        if bias is None and not_padding is None and documents is None:
             return None
-        return attention_mask(causal(n_query, n_key, device), not_padding, bias)
+        return attention_mask(causal(n_query, n_key, device), not_padding, bias, documents)
 
 
 NOT_BUILT = (
@@ -154,6 +167,14 @@ def token_positions(
     if not_padding is None:
         return torch.arange(offset, offset + n_query, device=device)[None]
     return (not_padding.cumsum(dim=1) - 1).clamp(min=0)[:, offset:]
+
+
+def positions_in_documents(documents: Int[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
+    """The position of each token in its own document: how many tokens of it stand before."""
+    index = torch.arange(documents.shape[1], device=documents.device)
+    begins = torch.ones_like(documents, dtype=torch.bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return index - torch.where(begins, index, 0).cummax(dim=1).values
 
 
 class WithoutDrawing(TorchFunctionMode):
