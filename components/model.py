@@ -6,8 +6,8 @@ Papers: GPT-2 (Radford et al. 2019), LLaMA (arXiv:2302.13971), OLMo (arXiv:2402.
 Shapes: tokens [batch pos] -> logits [batch pos d_vocab]. Logits at position p score token p + 1.
 
 Initial values, the same for every implementation and every device: all matrices and tables normal(0, init_std), the
-two projections of each block that write into the residual stream divided by √(2 · n_layers) (GPT-2, section 2.3: the
-stream is a sum of that many terms and keeps its size), biases 0, gains 1.
+projections that write into the residual stream divided by √(2 · n_layers) (GPT-2, section 2.3: the stream is a sum of
+that many terms and keeps its size), biases 0, gains 1.
 """
 
 from typing import Any
@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from components.activation_point import activation_points
 from components.attention_mask import AttentionMask, attention_mask, causal
+from components.balance import RoutingRecord
 from components.kv_cache import KVCache
 from components.position import Position
 from components.registry import resolve
@@ -26,7 +27,7 @@ from config.errors import ConfigError, Problem
 from config.fields import describe
 from config.model_config import ModelConfig
 
-WRITES_INTO_STREAM = ("attention.out_proj.weight", "mlp.down_proj.weight")
+WRITES_INTO_STREAM = (".out_proj.weight", ".down_proj.weight")
 
 
 class Transformer(nn.Module):
@@ -48,7 +49,7 @@ class Transformer(nn.Module):
         self.positional_embedding = position  # of any scheme; named for the one that has parameters
         self.dropout = nn.Dropout(config.dropout)
         (self.hook_embed,) = activation_points(1, implementation)
-        self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.n_layers))
         post_norm = config.norm_placement == "post"  # every block already ends with a norm
         self.final_norm = nn.Identity() if post_norm else resolve("norm", config.norm, implementation)(config)
         self.unembedding = resolve("unembedding", "unembedding", implementation)(config)
@@ -59,17 +60,20 @@ class Transformer(nn.Module):
         cache: KVCache | None = None,
         padding_mask: Bool[Tensor, "batch pos"] | None = None,
         documents: Int[Tensor, "batch pos"] | None = None,
+        record: RoutingRecord | None = None,
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Logits for the token after each position.
 
         With a cache, `tokens` are the new ones only, behind those that the cache holds. `padding_mask` is True for
         real tokens; padding before the text (to make texts of a batch equally long) changes nothing for the text.
         `documents` numbers the texts that are packed into one row: none sees another, each begins at position 0.
+        A `record` notes what the routers of a mixture of experts did, and holds the penalty on uneven use.
 
         Raises:
             ValueError: if the text is longer than n_ctx, or does not fit into the cache.
         """
-        return self.unembedding(self.stream(tokens, cache, padding_mask, documents), self.token_embedding.weight)
+        x = self.stream(tokens, cache, padding_mask, documents, record)
+        return self.unembedding(x, self.token_embedding.weight)
 
     def stream(
         self,
@@ -77,6 +81,7 @@ class Transformer(nn.Module):
         cache: KVCache | None = None,
         padding_mask: Bool[Tensor, "batch pos"] | None = None,
         documents: Int[Tensor, "batch pos"] | None = None,
+        record: RoutingRecord | None = None,
     ) -> Float[Tensor, "batch pos d_model"]:
         """The same up to the unembedding: what `unembedding_matrix` turns into logits."""
         n_query = tokens.shape[1]
@@ -93,7 +98,7 @@ class Transformer(nn.Module):
         x = self.positional_embedding.embed(x, positions)
         x = self.dropout(x)
         for index, block in enumerate(self.blocks):
-            x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index))
+            x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index), record)
         if cache is not None:
             cache.advance(n_query)
         return self.final_norm(x)

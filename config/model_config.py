@@ -84,6 +84,11 @@ class ModelConfig(
         return self.d_expert if self.d_expert is not None else self.d_mlp
 
     @property
+    def shared_width(self) -> int:
+        """Hidden width of the MLP that all tokens share beside the experts; 0 where there is none."""
+        return self.n_shared_experts * self.expert_width
+
+    @property
     def expert_layers(self) -> tuple[bool, ...]:
         """Whether each layer has experts."""
         if self.n_experts is None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 
 from config.errors import Problem
+from config.mlp_sizes import kept_by_mlps, parameters_by_layer
 from config.model_config import ModelConfig
 
 BYTES_FLOAT32 = 4
@@ -18,13 +19,12 @@ CHUNK_LOGITS = 2**23
 
 
 def parameters_per_block(config: ModelConfig) -> dict[str, int]:
-    """Parameters of one transformer block by part: attention, mlp, norms."""
-    d_model, d_mlp, d_attention = config.d_model, config.d_mlp, config.d_attention
+    """Parameters of one transformer block by part: attention, mlp, norms; of one with experts, where there are such."""
+    d_model, d_attention = config.d_model, config.d_attention
     d_qkv = d_attention + 2 * config.kv_heads * config.head_dim
     attention = d_model * d_qkv + d_attention * d_model
     attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias
-    widening = 2 if config.has_gate else 1  # gate and up, or up alone
-    mlp = (widening + 1) * d_model * d_mlp + (widening * d_mlp + d_model) * config.mlp_bias
+    mlp = parameters_by_layer(config)[config.expert_layers.index(any(config.expert_layers))]
     norms = norms_per_block(config) * parameters_per_norm(config)
     return {"attention": attention + parameters_of_query_and_key_norm(config), "mlp": mlp, "norms": norms}
 
@@ -61,11 +61,13 @@ def parameters_by_component(config: ModelConfig) -> dict[str, int]:
     norms += parameters_per_norm(config) * (config.norm_placement != "post")  # post-norm has no final norm
     norms += parameters_per_norm(config) * config.embedding_norm
     unembedding = 0 if config.tie_embeddings else config.d_vocab * config.d_model
+    mlps = list(zip(config.expert_layers, parameters_by_layer(config), strict=True))
     return {
         "token_embedding": config.d_vocab * config.d_model,
         "positional_embedding": config.n_ctx * config.d_model if config.position == "learned" else 0,
         "attention": config.n_layers * block["attention"],
-        "mlp": config.n_layers * block["mlp"],
+        "mlp": sum(parameters for has_experts, parameters in mlps if not has_experts),
+        "experts": sum(parameters for has_experts, parameters in mlps if has_experts),
         "norms": norms,
         "unembedding": unembedding + config.d_vocab * config.unembedding_bias,
     }
@@ -76,15 +78,27 @@ def count_parameters(config: ModelConfig) -> int:
     return sum(parameters_by_component(config).values())
 
 
+def count_active_parameters(config: ModelConfig) -> int:
+    """The numbers that one token meets: without the experts that it does not visit. Of a dense model all."""
+    return count_parameters(config) - sum(parameters_by_layer(config)) + sum(parameters_by_layer(config, active=True))
+
+
+def sizes_in_words(config: ModelConfig) -> str:
+    """1,234,567 parameters, of which a token uses 345,678."""
+    parameters, active = count_parameters(config), count_active_parameters(config)
+    return f"{parameters:,} parameters" + (f", of which a token uses {active:,}" if active != parameters else "")
+
+
 def flops_per_token(config: ModelConfig) -> int:
     """Floating-point operations of forward and backward for one token.
 
-    6 per weight that takes part in a matrix product (2 forward, 4 backward), and in each layer 12·d_attention for each
-    token that it looks at, all n_ctx or a window, uncut by the causal mask (the convention of PaLM, arXiv:2204.02311,
-    B).
+    6 per weight that takes part in a matrix product (2 forward, 4 backward; of the experts those of one token), and in
+    each layer 12·d_attention for each token that it looks at, all n_ctx or a window, uncut by the causal mask (the
+    convention of PaLM, arXiv:2204.02311, B).
     """
     block = parameters_per_block(config)
-    weights = config.n_layers * (block["attention"] + block["mlp"]) + config.d_vocab * config.d_model
+    mlps = sum(parameters_by_layer(config, active=True))
+    weights = config.n_layers * block["attention"] + mlps + config.d_vocab * config.d_model
     return 6 * weights + 12 * config.d_attention * sum(tokens_seen_by_layer(config))
 
 
@@ -124,6 +138,7 @@ def training_memory(config: ModelConfig, micro_batch_size: int, implementation: 
     weights = count_parameters(config) * BYTES_FLOAT32
     tokens = micro_batch_size * config.n_ctx
     numbers = tokens * (config.n_layers * _kept_per_token(config, implementation) + 2 * config.d_model)
+    numbers += tokens * kept_by_mlps(config, implementation)
     numbers += 4 * tokens * config.d_mlp  # gradients on their way through the widest layer
     numbers += _kept_by_loss(config, tokens)
     return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32, runtime_bytes())
@@ -141,20 +156,17 @@ def runtime_bytes() -> int:
 
 
 def _kept_per_token(config: ModelConfig, implementation: str) -> int:
-    """Numbers that one block keeps of each token for the backward pass.
+    """Numbers that one block, but for its MLP, keeps of each token for the backward pass.
 
     Two residual streams and two outputs of norms; queries, keys and values, once more where they are rotated; what
-    attention mixed; the MLP's hidden values before and after its activation. Formulas written out (`einops`, `torch`)
-    keep the result of every step: four more vectors in a norm, five more hidden ones in the MLP, copies of q, k and v,
-    and of the attention pattern three rows for each head.
+    attention mixed. Formulas written out (`einops`, `torch`) keep the result of every step: four more vectors in a
+    norm, copies of q, k and v, and of the attention pattern three rows for each head.
     """
     d_kv = config.kv_heads * config.head_dim
     numbers = 4 * config.d_model + config.d_attention + 2 * d_kv + config.d_attention
     numbers += config.d_attention + d_kv if config.position == "rope" else 0
-    numbers += config.d_mlp * (4 if config.has_gate else 2)
     if implementation != "fused":
         numbers += 2 * 4 * config.d_model + 3 * config.d_attention + 3 * config.n_heads * config.n_ctx
-        numbers += config.d_mlp * (2 if config.has_gate else 5)
     return numbers
 
 

@@ -12,6 +12,9 @@ logits away:
 It can do so because the loss is the last thing in the network: what the backward pass will be asked for is already
 known, up to one number, in the forward pass. The same three matrix products, nothing is computed twice.
 Sources of the idea: Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989; Wijmans et al. 2024, arXiv:2411.09009.
+
+A mixture of experts is also held to use its experts evenly: balance_loss · L is descended together with the loss, and
+is not part of the number. What is logged and compared is the loss of the language model alone, for every model.
 """
 
 from collections.abc import Callable
@@ -23,8 +26,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from components.balance import RoutingRecord
 from components.model import Transformer
 from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
+from training.routing import RoutingTally
 
 
 def model_loss(
@@ -34,38 +39,60 @@ def model_loss(
     chunked: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Mean loss of a model on a batch, in nats per token, by whichever way fits; `chunked` replaces `chunked_loss`."""
-    if isinstance(model, Transformer) and targets.numel() * model.config.d_vocab > LARGE_LOGITS:
-        return (chunked or chunked_loss)(model.stream(tokens), model.unembedding_matrix, targets)
-    return next_token_loss(model(tokens), targets)
+    return loss_and_routing(model, tokens, targets, chunked)[0]
+
+
+def loss_and_routing(
+    model: nn.Module, tokens: Tensor, targets: Tensor, chunked: Callable[..., Tensor] | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The same, and what the routers did (components/balance.py); None for a model without experts."""
+    if not isinstance(model, Transformer):
+        return next_token_loss(model(tokens), targets), None
+    record = RoutingRecord() if model.config.n_experts else None
+    if targets.numel() * model.config.d_vocab > LARGE_LOGITS:
+        stream = model.stream(tokens, record=record)
+        loss = (chunked or chunked_loss)(stream, model.unembedding_matrix, targets)
+    else:
+        loss = next_token_loss(model(tokens, record=record), targets)
+    if record is None:
+        return loss, None
+    return descending_with(loss, model.config.balance_loss * record.penalty), record.sums
+
+
+def descending_with(loss: Tensor, penalty: Tensor) -> Tensor:
+    """The number of the loss, with the gradient of loss and penalty together: what is added is 0, its slope is not."""
+    return loss + (penalty - penalty.detach())
 
 
 class LossFunction:
-    """`model_loss`, and for batches of one shape, where it is asked for, compiled.
+    """`model_loss`, and for batches of one shape, where it is asked for, compiled. The tally hears what routers did.
 
     A training has one shape, but the last batch of an evaluation may be shorter: to compile once more for it would take
     longer than to score it. The model itself stays as it is, with its names; compiled code belongs to this object.
     """
 
-    def __init__(self, shape: tuple[int, int], compiled: bool = False) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, int], compiled: bool = False, routing: RoutingTally | None = None) -> None:
+        self.shape, self.routing = shape, routing
         self._compiled = torch.compile(_loss_to_compile(), dynamic=False) if compiled else None
 
     def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean loss of a model on a batch `[batch pos]`, in nats per token."""
-        if self._compiled is not None and tuple(tokens.shape) == self.shape:
-            return self._compiled(model, tokens, targets)
-        return model_loss(model, tokens, targets)
+        loss_of = self._compiled if self._compiled and tuple(tokens.shape) == self.shape else loss_and_routing
+        loss, sums = loss_of(model, tokens, targets)
+        if self.routing is not None and sums is not None:
+            self.routing.add(sums)
+        return loss
 
 
-def _loss_to_compile() -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
-    """`model_loss` whose chunked half stays as it is: unrolled into dozens of copies it would take minutes to compile.
+def _loss_to_compile() -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor | None]]:
+    """`loss_and_routing` whose chunked half stays as it is: unrolled into dozens of copies it takes minutes to compile.
 
     Said here and not as a decorator, which would load the compiler, 1.6 s, at the start of every training.
     """
     left_alone = torch.compiler.disable(chunked_loss)
 
-    def loss(model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
-        return model_loss(model, tokens, targets, left_alone)
+    def loss(model: nn.Module, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        return loss_and_routing(model, tokens, targets, left_alone)
 
     return loss
 

@@ -28,6 +28,7 @@ from training.parallel import lay_out
 from training.precision import SKIPS_ALLOWED, LossScale, allow_tensor_cores, autocast
 from training.prepare import PreparedText
 from training.progress import Progress
+from training.routing import RoutingTally
 from training.samples import write_sample
 from training.schedule import learning_rate, steps_of
 
@@ -64,7 +65,8 @@ class Trainer:
         self.model = model.train()
         micro_batch = self.settings.batch_size // self.settings.grad_accumulation
         rows = micro_batch // ranks.size
-        self.loss_of = LossFunction((rows, config.model.n_ctx), compiled=self.settings.compile)
+        self.routing = RoutingTally(config.model, ranks)
+        self.loss_of = LossFunction((rows, config.model.n_ctx), self.settings.compile, self.routing)
         self.rows = ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation)
         self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
@@ -104,22 +106,25 @@ class Trainer:
         inputs, targets = self.batch(self.progress.step)
         loss = self.accumulate_gradients(inputs, targets)
         # The one wait for the device in a step; the clock in `_record` is honest because of it.
-        loss_nats, grad_norm = self.ranks.mean(torch.stack((loss, self.optimizer.gradient_norm()))).tolist()
+        measured = (loss, self.optimizer.gradient_norm(), *self.routing.of_step())
+        loss_nats, grad_norm, *routing = self.ranks.mean(torch.stack(measured)).tolist()
         grad_norm /= self.scale.scale if self.scale else 1.0
         if self._may_update(loss_nats, grad_norm, rate):
             self._clip(grad_norm)
             self.optimizer.set_rate(rate)
             self.optimizer.step()
+            self.routing.move_biases(self.model)
         if self.scale:
             self.scale.note(overflowed=not math.isfinite(grad_norm))
         self.optimizer.zero_grad()
-        self._record(loss_nats, grad_norm, rate, inputs.numel() * self.ranks.size, started)
+        self._record(loss_nats, grad_norm, rate, inputs.numel() * self.ranks.size, started, routing)
 
     def accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Gradients of the mean loss over all tokens of the batch, one micro-batch after the other.
 
         Returns the mean loss over the tokens of this rank; the gradients are those of all ranks.
         """
+        self.routing.clear()
         total = torch.zeros((), device=self.device)
         parts = self.settings.grad_accumulation
         pairs = zip(inputs.chunk(parts), targets.chunk(parts), strict=True)
@@ -164,7 +169,9 @@ class Trainer:
         if factor != 1.0:
             self.optimizer.scale_gradients(factor)
 
-    def _record(self, loss_nats: float, grad_norm: float, rate: float, tokens: int, started: float) -> None:
+    def _record(
+        self, loss_nats: float, grad_norm: float, rate: float, tokens: int, started: float, routing: list[float]
+    ) -> None:
         progress, seconds = self.progress, time.perf_counter() - started
         progress.note_step(tokens, seconds)
         line = {
@@ -177,11 +184,13 @@ class Trainer:
             "tokens_per_second": round(tokens / seconds, 1),
             "batch_hash": batch_hash(self.text.train, progress.step - 1, **self.draw),  # shows what a race is run on
         }
+        line |= self.routing.named(routing)
         self.metrics.write(line | ({"skipped_steps": self.scale.skipped_steps} if self.scale else {}))
 
     def evaluate(self, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Validation loss and a sample of text, at most once for each step; after the last, of the whole split."""
         progress, settings = self.progress, self.settings
+        self.routing.clear()
         score = self.evaluator.score_sample(self.model, settings.eval_iters, should_stop)
         if score is None:  # cut short: not a number to show or to choose a checkpoint by
             return
@@ -192,6 +201,7 @@ class Trainer:
             )
         progress.note_score(score)
         line = {"step": progress.step, "val_loss_nats": score.loss_nats, "val_bits_per_byte": score.bits_per_byte}
+        line |= self.routing.of_evaluation()
         if self.finished:
             line |= self._score_split(should_stop)
         self.metrics.write(line)

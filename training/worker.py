@@ -13,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from config.errors import CheckpointError, ConfigError, RunError, TextError, TrainingError
+from config.sizes import sizes_in_words
 from runs import control, machine
 from runs.folder import RunFolder
 from runs.lock import RunLock, Slot, wait_for_slot
@@ -112,6 +113,7 @@ class Worker:
             self.reporter.say(changed)
         where = self.ranks.describe(trainer.device.type)
         self.reporter.say(f"training on {where} in {trainer.dtype_name}, from step {step:,}")
+        self.reporter.say(sizes_in_words(self.run.read_model_config()))
         self.reporter.start_bar(step, trainer.max_steps)
         try:
             train(trainer, self._attend, self._should_stop)

@@ -13,6 +13,8 @@ SHORT = {
     "norm": "Norm",
     "attention": "Attention",
     "mlp": "MLP",
+    "experts": "Experts",
+    "routing": "Router",
     "unembedding": "Unembedding",
     "position": "Positions",
 }

@@ -7,6 +7,7 @@ import streamlit as st
 
 from config.model_config import ModelConfig
 from config.sizes import (
+    count_active_parameters,
     count_parameters,
     flops_per_token,
     kv_cache_bytes,
@@ -20,6 +21,7 @@ TITLES = {
     "positional_embedding": "Learned positions",
     "attention": "Attention",
     "mlp": "MLP",
+    "experts": "Experts and routers",
     "norms": "Norms",
     "unembedding": "Unembedding",
     "weights": "Weights",
@@ -46,7 +48,8 @@ def _draw_tables(config: ModelConfig, micro_batch: int, implementation: str) -> 
         st.html(table("Parameters", parameters_by_component(config), count(count_parameters(config)), count))
     with right:
         st.html(table("Memory while training", parts, file_size(memory.total), file_size))
-    singles = {
+    active = {"Parameters that one token uses": count(count_active_parameters(config))} if config.n_experts else {}
+    singles = active | {
         "Work per token, forward and backward": f"{count(flops_per_token(config))}FLOP",
         "KV cache of a full context": file_size(kv_cache_bytes(config)),
         "Vocabulary": f"{config.d_vocab:,} tokens",

@@ -31,6 +31,8 @@ def chosen_components(config: ModelConfig) -> dict[str, str]:
         "norm": config.norm,
         "attention": config.attention,
         "mlp": config.mlp,
+        "experts": "mixture" if any(config.expert_layers) else "none",
+        "routing": "top_k" if any(config.expert_layers) else "none",
         "unembedding": "unembedding",
     }
     return {slot: name for slot, name in chosen.items() if name != "none"}

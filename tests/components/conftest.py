@@ -14,9 +14,10 @@ SMALL = {"d_vocab": 31, "d_model": 24, "n_layers": 2, "n_heads": 6, "d_head": 4,
 
 @torch.no_grad()
 def spread_parameters(module: nn.Module, seed: int = 5) -> None:
-    """Give every parameter values far from its initial ones, so that a forgotten gain or bias shows."""
+    """Give every tensor of a checkpoint values far from its initial ones, so that a forgotten gain or bias shows."""
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in module.named_parameters():
+    stored_buffers = [(name, buffer) for name, buffer in module.named_buffers() if name in module.state_dict()]
+    for name, parameter in (*module.named_parameters(), *stored_buffers):
         drawn = torch.empty(parameter.shape).normal_(0.0, 0.3, generator=generator)
         is_gain = name.endswith("weight") and parameter.ndim == 1
         parameter.copy_(drawn + 1.0 if is_gain else drawn)

@@ -31,6 +31,10 @@ CONFIGS = {
     "olmo": {"position": "alibi", "mlp": "swiglu", "tie_embeddings": False},
     "post-sinusoidal-mqa": {"norm_placement": "post", "position": "sinusoidal", "n_kv_heads": 1},
     "no-position": {"position": "none", "norm": "rmsnorm"},
+    "mixture": {"n_experts": 5, "d_expert": 12, "mlp": "swiglu", "position": "rope", "moe_pattern": "dm"},
+    "mixture-sigmoid-shared": {"n_experts": 8, "router": "sigmoid", "router_selection_bias": True, "router_bias": True,
+                               "expert_groups": 4, "groups_per_token": 2, "n_shared_experts": 2, "router_scale": 2.5,
+                               "shared_expert_gate": True, "router_renormalize": False, "experts_per_token": 3},
 }  # fmt: skip
 
 
@@ -46,13 +50,22 @@ def call(line: Entry, module: nn.Module, config: ModelConfig, x: Tensor) -> Tens
             added = module.bias(3, x.shape[1])
             parts = [module.embed(x, positions), module.rotate(heads, 2), torch.zeros(1) if added is None else added]
             return torch.cat([part.flatten() for part in parts])
-        case "norm" | "mlp":
+        case "norm" | "mlp" | "experts":
             return module(x)
+        case "routing":
+            choice = module(x)
+            return torch.cat([choice.scores, choice.weights], dim=-1)
         case "attention" | "block":
             return module(x, Position(config))
         case "unembedding":
             return module(x, torch.ones(config.d_vocab, config.d_model))
     raise AssertionError(f"no call written for slot {line.slot!r}")
+
+
+def fitting(line: Entry, config: ModelConfig) -> ModelConfig:
+    """A config that has the component."""
+    needs_experts = line.slot in ("experts", "routing") and config.n_experts is None
+    return config.replace(n_experts=4) if needs_experts else config
 
 
 def gradients(output: Tensor, module: nn.Module, x: Tensor) -> list[Tensor]:
@@ -76,7 +89,7 @@ def assert_near(got: Tensor, expected: Tensor, tolerance: float, what: str) -> N
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_component_implementations_agree(line: Entry, change: str, dtype: torch.dtype, small_config) -> None:
     chosen = {line.slot: line.name} if line.slot in describe(ModelConfig) else {}
-    config = small_config(**CONFIGS[change] | chosen)
+    config = fitting(line, small_config(**CONFIGS[change] | chosen))
     modules = [resolve(line.slot, line.name, implementation)(config) for implementation in line.implementations]
     spread_parameters(modules[0])
     reference = None
@@ -112,13 +125,12 @@ def test_norms_take_a_stream_in_any_order_of_memory(line: Entry, small_config) -
 
 @pytest.mark.parametrize("line", CATALOG, ids=IDS)
 def test_only_the_base_class_defines_init(line: Entry, small_config) -> None:
-    shapes = []
+    shapes, config = [], fitting(line, small_config(**({"mlp": line.name} if line.slot == "mlp" else {})))
     for implementation in line.implementations:
         cls = resolve(line.slot, line.name, implementation)
         assert cls.__name__ == line.class_name + implementation.capitalize()
         assert "__init__" not in vars(cls)
         assert cls.__mro__[1].__name__ == line.class_name
-        config = small_config(**({"mlp": line.name} if line.slot == "mlp" else {}))
         shapes.append({key: value.shape for key, value in cls(config).state_dict().items()})
     assert all(first == second for first, second in pairwise(shapes))
 

@@ -48,6 +48,9 @@ CASES = {
     "llama": (LLAMA, 12, "fused"),
     "llama, torch": (LLAMA, 6, "torch"),
     "alibi": (SMALL | {"position": "alibi"}, 6, "fused"),
+    "mixture": (LLAMA | {"n_experts": 8, "d_expert": 512}, 12, "fused"),
+    "mixture, torch": (LLAMA | {"n_experts": 8, "d_expert": 512}, 6, "torch"),
+    "mixture, einops": (LLAMA | {"n_experts": 4, "d_expert": 512}, 6, "einops"),
     "wide": (SMALL | {"d_model": 768, "n_heads": 12, "d_mlp": 3072, "n_ctx": 64}, 2, "fused"),
 }
 FAST = ("tiny", "many words")

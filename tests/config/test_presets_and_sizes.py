@@ -5,7 +5,14 @@ import pytest
 from config.catalog import CATALOG, entry
 from config.errors import ConfigError
 from config.presets import PRESET_NAMES, SIZES, changed_fields, load_preset, preset_info, resolve_preset
-from config.sizes import count_parameters, flops_per_token, kv_cache_bytes, parameters_by_component, training_memory
+from config.sizes import (
+    count_active_parameters,
+    count_parameters,
+    flops_per_token,
+    kv_cache_bytes,
+    parameters_by_component,
+    training_memory,
+)
 
 
 def test_gpt2_full_has_the_released_parameter_count():
@@ -33,6 +40,42 @@ def test_sharing_keys_and_values_saves_their_projections_and_cache():
 def test_flops_of_the_tiny_gpt_match_the_arithmetic_by_hand():
     config = load_preset("gpt2", "tiny").replace(d_vocab=65, qkv_bias=False, attention_out_bias=False, mlp_bias=False)
     assert flops_per_token(config) == 6 * (4 * 12 * 128 * 128 + 65 * 128) + 12 * 4 * 64 * 128
+
+
+# The released models: Mixtral, arXiv:2401.04088, 2 (46.7 B, of which a token uses 12.9 B); OLMoE, arXiv:2409.02060
+# (6.9 B, 1.3 B, without its norms of queries and keys here); Qwen1.5-MoE-A2.7B (14.3 B; its shared expert has 4 times
+# the width of one).
+MIXTRAL = {"d_vocab": 32_000, "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 8, "d_mlp": 14_336,
+           "n_ctx": 32_768, "n_experts": 8, "experts_per_token": 2}  # fmt: skip
+OLMOE = {"d_vocab": 50_304, "d_model": 2048, "n_layers": 16, "n_heads": 16, "d_mlp": 1024, "n_ctx": 4096,
+         "n_experts": 64, "experts_per_token": 8}  # fmt: skip
+QWEN = {"d_vocab": 151_936, "d_model": 2048, "n_layers": 24, "n_heads": 16, "d_mlp": 5632, "n_ctx": 8192,
+        "qkv_bias": True, "n_experts": 60, "experts_per_token": 4, "d_expert": 1408, "n_shared_experts": 4,
+        "shared_expert_gate": True}  # fmt: skip
+
+
+@pytest.mark.parametrize("fields, total, active", [
+    (MIXTRAL, 46_702_792_704, 12_879_925_248), (OLMOE, 6_919_096_320, 1_281_951_744),
+    (QWEN, 14_315_784_192, 2_689_173_504),
+], ids=["mixtral", "olmoe", "qwen"])  # fmt: skip
+def test_released_mixtures_have_their_parameter_counts(fields, total, active):
+    config = load_preset("llama", "full").replace(**fields)
+    assert count_parameters(config) == total
+    assert count_active_parameters(config) == active
+
+
+def test_what_a_token_costs_does_not_depend_on_how_many_experts_there_are():
+    dense = load_preset("llama", "tiny")
+    few, many = (dense.replace(n_experts=n, experts_per_token=2, d_expert=256) for n in (4, 32))
+    assert count_active_parameters(dense) == count_parameters(dense)
+    for config in (few, many):  # two experts of half the width are the dense MLP; the router comes on top
+        routers = 4 * 128 * config.n_experts
+        assert count_active_parameters(config) - count_active_parameters(dense) == routers
+        assert flops_per_token(config) - flops_per_token(dense) == 6 * routers
+    assert count_parameters(many) > 2 * count_parameters(few)
+    half = many.replace(moe_pattern="dm")
+    assert parameters_by_component(half)["mlp"] == parameters_by_component(dense)["mlp"] // 2
+    assert parameters_by_component(half)["experts"] == parameters_by_component(many)["experts"] // 2
 
 
 @pytest.mark.parametrize("size", SIZES)

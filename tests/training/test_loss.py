@@ -75,7 +75,7 @@ def test_a_model_with_many_logits_learns_the_same_in_chunks(tied, implementation
 
 
 def test_only_batches_of_the_training_shape_go_to_compiled_code(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda function, dynamic: lambda *arguments: torch.tensor(-1.0))
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: lambda *arguments: (torch.tensor(-1.0), None))
     model = build_model(ModelConfig(d_vocab=31, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8), seed=1)
     tokens = torch.zeros(4, 8, dtype=torch.long)
     loss_of = LossFunction((4, 8), compiled=True)

@@ -108,6 +108,8 @@ def test_accumulated_micro_batches_are_the_whole_batch(make_run):
     ({"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "dropout": 0.1}, {"grad_accumulation": 2},
      {"tokenizer_type": "bpe", "vocab_size": 280}),
     ({"position": "alibi", "mlp": "swiglu"}, {"grad_accumulation": 4, "grad_clip": 0.0}, {}),
+    ({"n_experts": 4, "router": "sigmoid", "router_selection_bias": True, "expert_capacity": 1.0},
+     {"grad_accumulation": 2}, {}),
 ])  # fmt: skip
 def test_a_stopped_run_resumes_bit_for_bit(make_run, monkeypatch, model, training, data):
     undisturbed, disturbed = make_run(model, training, data), make_run(model, training, data)
