@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from config.errors import RunError
+from interop.archive import pack
 from interop.family import Family, choose_family
 from interop.imported_run import check_free
 from interop.registry import FAMILIES
@@ -36,15 +37,20 @@ def write_folder(step: Path, folder: Path) -> Family:
     family = choose_family(FAMILIES, config, run.read_config().preset)
     tokenizer = load_tokenizer_of(run.path)
     model = load_model(step)
-    staging = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.tmp")
+    target = folder.absolute()
+    staging = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        staging.mkdir(parents=True)
-        write_tokenizer(staging, tokenizer, config.n_ctx)
-        _write(staging / "config.json", family.write(config) | {"dtype": "float32"} | ends(tokenizer))
-        _write(staging / "generation_config.json", ends(tokenizer))
-        write_weights(staging, family, config, model.state_dict())
-        os.rename(staging, folder.absolute())
-        sync_folder(folder.absolute().parent)
+        made = staging / target.stem
+        made.mkdir(parents=True)
+        write_tokenizer(made, tokenizer, config.n_ctx)
+        _write(made / "config.json", family.write(config) | {"dtype": "float32"} | ends(tokenizer))
+        _write(made / "generation_config.json", ends(tokenizer))
+        write_weights(made, family, config, model.state_dict())
+        if target.suffix == ".zip":
+            pack(made, made.with_suffix(".zip"))
+            made = made.with_suffix(".zip")
+        os.replace(made, target)
+        sync_folder(target.parent)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
     finally:

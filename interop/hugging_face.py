@@ -3,6 +3,8 @@
     python -m interop.hugging_face import HF_FOLDER [RUN_FOLDER]
     python -m interop.hugging_face export CHECKPOINT HF_FOLDER
 
+Each of the two Hugging Face folders may also be a zip file.
+
 An import makes a run like any other: it has a checkpoint and a tokenizer, its state is `finished`, and it can be
 generated from, compared, looked into and fine-tuned. Without RUN_FOLDER it is made under checkpoints/, where the pages
 look for runs. An export is a folder that `AutoModelForCausalLM` and `AutoTokenizer` open; both give what we give.
@@ -13,6 +15,7 @@ pickles are never opened, and the tensors must be exactly those that the configu
 """
 
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ from config.flags import SentenceParser
 from config.model_config import ModelConfig
 from config.sizes import count_parameters
 from interop import imported_run, tokenizer_files, weights
+from interop.archive import unpack
 from interop.family import Family
 from interop.registry import family_of
 from runs import machine
@@ -103,11 +107,19 @@ def read_tensors(folder: Path, found: Description) -> dict[str, Tensor]:
     return weights.read_weights(folder, found.family, found.config, shapes)
 
 
-def import_folder(folder: Path, run_folder: Path | None = None, say: Say = lambda sentence: None) -> RunFolder:
-    """A finished run with the model and the tokenizer of a Hugging Face folder.
+def import_model(
+    source: Path,
+    run_folder: Path | None = None,
+    *,
+    name: str | None = None,
+    checkpoints: Path = CHECKPOINTS,
+    say: Say = lambda sentence: None,
+) -> RunFolder:
+    """A finished run with the model and the tokenizer of a Hugging Face folder, or of a zip file of one.
 
     Args:
-        run_folder: where to make it; by default under checkpoints/, named by the time.
+        run_folder: where to make it; by default a new run in `checkpoints`.
+        name: what to call it; by default as the folder is called.
         say: hears what was found, sentence by sentence.
 
     Raises:
@@ -115,6 +127,13 @@ def import_folder(folder: Path, run_folder: Path | None = None, say: Say = lambd
     """
     if run_folder is not None:
         imported_run.check_free(run_folder)
+    if source.is_file():
+        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            return _import_folder(unpack(source, Path(folder)), name or source.stem, run_folder, checkpoints, say)
+    return _import_folder(source, name or source.absolute().name, run_folder, checkpoints, say)
+
+
+def _import_folder(folder: Path, name: str, run_folder: Path | None, checkpoints: Path, say: Say) -> RunFolder:
     found = describe(folder)
     say(f"{found.family.model_type}, {count_parameters(found.config):,} parameters, {found.config.n_layers} layers")
     if found.unread:
@@ -122,8 +141,8 @@ def import_folder(folder: Path, run_folder: Path | None = None, say: Say = lambd
     tokenizer = tokenizer_files.read_tokenizer(folder, found.config.d_vocab, found.end_of_text)
     say(f"tokenizer: {tokenizer.type}, {tokenizer.vocab_size:,} tokens")
     tensors = read_tensors(folder, found)
-    source = {"imported_from": folder.absolute().name, "model_type": found.family.model_type}
-    return imported_run.write(run_folder, found.config, found.family.preset, tokenizer, tensors, source)
+    origin = {"imported_from": name, "model_type": found.family.model_type}
+    return imported_run.write(run_folder, found.config, found.family.preset, tokenizer, tensors, origin, checkpoints)
 
 
 def export_checkpoint(checkpoint: Path, folder: Path) -> Family:
@@ -131,7 +150,7 @@ def export_checkpoint(checkpoint: Path, folder: Path) -> Family:
 
     Args:
         checkpoint: a run (its best checkpoint that verifies) or one of its step folders.
-        folder: a folder that does not exist yet, or an empty one.
+        folder: a folder that does not exist yet, or an empty one; or the name of a zip file to make.
 
     Raises:
         ConfigError: no family has this configuration; the nearest one and the fields in its way are named.
@@ -155,15 +174,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = SentenceParser(prog="python -m interop.hugging_face", description="Models from and to Hugging Face.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="import|export")
     into = commands.add_parser("import", help="make a run of a Hugging Face folder")
-    into.add_argument("hf_folder", type=Path, metavar="HF_FOLDER")
+    into.add_argument("hf_folder", type=Path, metavar="HF_FOLDER", help="a folder or a zip file")
     into.add_argument("run_folder", type=Path, nargs="?", metavar="RUN_FOLDER", help="default: a new run")
+    into.add_argument("--name", help="what to call the run; default: the name of the folder")
+    into.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, metavar="DIR", help="where a new run is made")
     out = commands.add_parser("export", help="make a Hugging Face folder of a checkpoint")
     out.add_argument("checkpoint", metavar="CHECKPOINT", help="a run (folder, id or name) or a step folder in one")
-    out.add_argument("hf_folder", type=Path, metavar="HF_FOLDER")
+    out.add_argument("hf_folder", type=Path, metavar="HF_FOLDER", help="a folder or a zip file to make")
     given = parser.parse_args(argv)
     try:
         if given.command == "import":
-            print(import_folder(given.hf_folder, given.run_folder, _tell).path)
+            made = import_model(
+                given.hf_folder, given.run_folder, name=given.name, checkpoints=given.checkpoints, say=_tell
+            )
+            print(made.path)
         else:
             path = Path(given.checkpoint)
             checkpoint = path if path.exists() else find_run(CHECKPOINTS, given.checkpoint).path

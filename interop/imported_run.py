@@ -19,7 +19,7 @@ from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from runs.checkpoints import WEIGHTS, make_temporary_folder, publish
 from runs.files import sync_folder, write_json
-from runs.folder import CHECKPOINTS, RunFolder, create_run, list_runs
+from runs.folder import RunFolder, create_run, list_runs
 from runs.lock import RunLock
 from runs.names import clean_name, numbered_name
 from runs.state import StateWriter
@@ -43,7 +43,7 @@ def write(
     tokenizer: Tokenizer,
     tensors: Mapping[str, Tensor],
     source: Mapping[str, Any],
-    checkpoints: Path = CHECKPOINTS,
+    checkpoints: Path,
 ) -> RunFolder:
     """Make the run; `path` None means a new one among the others in `checkpoints`.
 
@@ -76,7 +76,7 @@ def _fill(
     temporary = make_temporary_folder(run, step=0)
     save_file(dict(tensors), temporary / WEIGHTS)
     step = publish(run, 0, temporary)
-    write_json(run.data_path, {"name": source["imported_from"], "d_vocab": config.d_vocab})
+    write_json(run.data_path, {"name": source["imported_from"], "d_vocab": config.d_vocab, "imported": True})
     with RunLock(run):
         StateWriter(run).set("finished", "Imported: it was trained elsewhere.", last_checkpoint=step.name)
 

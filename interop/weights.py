@@ -200,13 +200,13 @@ def write_weights(folder: Path, family: Family, config: ModelConfig, ours: Mappi
             size = 0
         shards[-1][name] = tensor.contiguous()
         size += tensor.nbytes
-    if len(shards) == 1:
-        save_file(shards[0], folder / WEIGHTS, metadata={"format": "pt"})
-        return
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        file = WEIGHTS if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file(shard, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(0o644)  # it is made so that only its owner may read it
         places |= dict.fromkeys(shard, file)
+    if len(shards) == 1:
+        return
     total = sum(tensor.nbytes for shard in shards for tensor in shard.values())
     write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": places})

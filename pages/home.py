@@ -7,7 +7,7 @@ import streamlit as st
 
 from config.demos import load_demo
 from config.presets import PRESET_NAMES, load_preset, preset_info
-from ui import architecture, builder, deleting, differences, form, preset_buttons, run_cards, words
+from ui import architecture, builder, deleting, differences, form, import_box, preset_buttons, run_cards, words
 from ui.starting import start_run
 
 README = Path(__file__).parent.parent / "README.md"
@@ -65,6 +65,7 @@ def draw_runs() -> None:
             st.markdown(
                 "**No runs yet.** The button at the top trains a tiny LLaMA in about a minute; it appears here at once."
             )
+    import_box.draw()
 
 
 def draw_readme(text: str) -> None:

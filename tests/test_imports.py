@@ -21,8 +21,13 @@ RULES = {
     "ui": ({"config", "runs", "ui"}, {"torch", "einops"}),
     "pages": ({"config", "runs", "ui"}, {"torch", "einops", "numpy"}),
 }
-# From the pages to torch, and from the Tokenizers page to the tokenizers.
-DOORS = {Path("ui/engines.py"), Path("ui/generation_engine.py"), Path("ui/tokenizer_engine.py")}
+# From the pages to torch, from the Tokenizers page to the tokenizers, and to Hugging Face.
+DOORS = {
+    Path("ui/engines.py"),
+    Path("ui/generation_engine.py"),
+    Path("ui/exchange_engine.py"),
+    Path("ui/tokenizer_engine.py"),
+}
 OURS = set(RULES) | {"interpret"}
 
 

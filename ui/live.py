@@ -10,6 +10,7 @@ import streamlit as st
 
 from config.errors import RunError
 from config.run_config import RunConfig
+from config.sizes import count_parameters
 from runs.baselines import overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
@@ -18,7 +19,7 @@ from ui.charts import View
 from ui.curves import X_COLUMNS, RunReader, read_run
 from ui.settle import settle
 from ui.states import steps_text
-from ui.words import literal
+from ui.words import count, literal
 
 REFRESH_SECONDS = 1.0
 
@@ -42,6 +43,9 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     config = read_config(run)
     run_header.draw_title(run, status, config)
     run_header.draw_message(status, names_of(run, status))
+    if status.state == "finished" and not status.step:
+        _draw_imported(run, config)
+        return
     if status.state == "queued" and not len(reader.metrics):
         _draw_waiting(status, config)
     else:
@@ -58,6 +62,18 @@ def _draw_waiting(status: RunStatus, config: RunConfig | None) -> None:
         st.markdown("**Waiting for its turn**")
         st.caption(literal(" · ".join(facts)))
         st.caption("The curves and the first text appear here with the first step.")
+
+
+def _draw_imported(run: RunFolder, config: RunConfig | None) -> None:
+    """There are no curves of a model that was trained elsewhere; there is a model to write with."""
+    with st.container(border=True, key="imported", gap="xsmall"):
+        st.markdown("**Imported: it was trained elsewhere**")
+        try:
+            size = f"{count(count_parameters(run.read_model_config()))} parameters"
+        except RunError as error:
+            size = str(error)
+        source = [] if config is None else [config.data.text_file, f"{config.data.tokenizer_type} tokens"]
+        st.caption(literal(" · ".join([size, *source])))
 
 
 def shown_text(path: str) -> str:

@@ -8,18 +8,20 @@ from config.errors import RunError
 from config.fields import describe, is_active
 from config.run_config import RunConfig
 from runs.folder import RunFolder
+from ui import export_box
 from ui.words import count, file_size, literal
 
 LOG_TAIL_BYTES = 32_000
 
 
 def draw(run: RunFolder) -> None:
-    """Configuration, and files with the place where they are."""
+    """Configuration, the way to Hugging Face, and files with the place where they are."""
     with st.expander("Configuration, as it was saved", icon=":material/settings:", key="run_configuration"):
         try:
             _draw_configuration(run.read_config())
         except RunError as error:
             st.error(literal(str(error)))
+    export_box.draw(run)
     with st.expander("Files and folder", icon=":material/folder:", key="run_files"):
         st.code(str(run.path), language=None, wrap_lines=True)
         st.dataframe(_files(run), hide_index=True, key="run_file_table", alt="Files of the run with their sizes.")

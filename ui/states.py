@@ -33,7 +33,9 @@ STATES = {
 
 
 def steps_text(status: RunStatus) -> str:
-    """1,240 of 2,000 steps."""
+    """1,240 of 2,000 steps; of a run that was imported and never trained here, that."""
+    if status.state == "finished" and not status.step:
+        return "trained elsewhere"
     if status.max_steps is None:
         return f"step {status.step:,}" if status.step else "no steps yet"
     return f"{status.step:,} of {status.max_steps:,} steps"
@@ -41,6 +43,8 @@ def steps_text(status: RunStatus) -> str:
 
 def share_done(status: RunStatus) -> float:
     """Progress between 0 and 1."""
+    if status.state == "finished":
+        return 1.0
     return min(1.0, status.step / status.max_steps) if status.max_steps else 0.0
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from config.errors import CheckpointError, ConfigError, RunError, TextError
 from config.presets import load_preset
 from interop.family import choose_family
-from interop.hugging_face import import_folder, load, main
+from interop.hugging_face import import_model, load, main
 from interop.registry import FAMILIES
 from interop.weights import write_weights
 
@@ -157,13 +157,13 @@ def test_an_export_that_no_family_has_names_the_nearest_and_what_is_in_its_way()
 
 def test_a_refused_import_leaves_nothing_behind(folder, tmp_path, capsys):
     with pytest.raises(CheckpointError, match=r"has no tokenizer.json"):
-        import_folder(folder, tmp_path / "run")
+        import_model(folder, tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
     with pytest.raises(RunError, match="not empty"):
-        import_folder(folder, folder)
+        import_model(folder, folder)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(TextError, match=r"tokenizer.json cannot be used"):
-        import_folder(folder, tmp_path / "run")
+        import_model(folder, tmp_path / "run")
     assert main(["import", str(tmp_path / "nowhere")]) == 2
     assert "There is no folder" in capsys.readouterr().err
     assert main(["export", str(folder), str(tmp_path / "out")]) == 2
