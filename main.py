@@ -15,6 +15,7 @@ PAGES = (
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
     ("pages/compare_runs.py", "Compare", ":material/compare_arrows:", "compare"),
     ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
+    ("pages/learn_chapters.py", "Learn", ":material/school:", "learn"),
 )
 
 machine.share_cores()  # the pages load torch when they first need it

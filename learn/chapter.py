@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from config.errors import TextError
@@ -29,6 +30,7 @@ SECTIONS = (
     "Quiz", "Try this", "Paper", "In this repository",
 )  # fmt: skip
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FORMULA = re.compile(r"(?:^    .*\n?|^\n(?=    ))+", re.MULTILINE)
 NUMBER = re.compile(r"(−?[\d.,]+)<!-- (.+?) -->")
 
 
@@ -73,13 +75,13 @@ class Section:
         rest = 0
         for found in BLOCK.finditer(self.text):
             if found[1] in ("figure", "quiz", "try"):
-                if before := self.text[rest : found.start()].strip():
-                    yield "text", before
+                if (before := self.text[rest : found.start()].strip("\n")).strip():
+                    yield "text", fence_formulas(before)
                 if found[1] == "figure":
                     yield "figure", found[2].strip()
                 rest = found.end()
-        if after := self.text[rest:].strip():
-            yield "text", after
+        if (after := self.text[rest:].strip("\n")).strip():
+            yield "text", fence_formulas(after)
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,15 @@ class Chapter:
         return tuple(block for section in self.sections for block in section.blocks)
 
 
+def fence_formulas(text: str) -> str:
+    """The same Markdown with formulas, which are indented by four, as fenced blocks: a page may remove indentation."""
+
+    def fenced(found: re.Match[str]) -> str:
+        return f"```text\n{dedent(found[0]).strip(chr(10))}\n```\n"
+
+    return FORMULA.sub(fenced, text)
+
+
 def read_chapter(path: Path) -> Chapter:
     """One chapter from its file.
 
@@ -133,7 +144,7 @@ def read_chapter(path: Path) -> Chapter:
         blocks = tuple(
             Block(found[1], found[2], line + text[: found.start(2)].count("\n")) for found in BLOCK.finditer(text)
         )
-        sections.append(Section(title.strip(), NUMBER.sub(r"\1", text).strip(), blocks))
+        sections.append(Section(title.strip(), NUMBER.sub(r"\1", text).strip("\n"), blocks))
         line += text.count("\n")
     return Chapter(path.stem, heading[2:].strip(), tuple(sections), source)
 

@@ -21,13 +21,8 @@ RULES = {
     "ui": ({"config", "runs", "ui"}, {"torch", "einops"}),
     "pages": ({"config", "runs", "ui"}, {"torch", "einops", "numpy"}),
 }
-# From the pages to torch, from the Tokenizers page to the tokenizers, and to Hugging Face.
-DOORS = {
-    Path("ui/engines.py"),
-    Path("ui/generation_engine.py"),
-    Path("ui/exchange_engine.py"),
-    Path("ui/tokenizer_engine.py"),
-}
+# From the pages to what computes: their functions import an engine when they are called.
+DOORS = {path.relative_to(ROOT) for path in (ROOT / "ui").glob("*engine*.py")}
 OURS = set(RULES) | {"interpret"}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from learn.figures import Slider
 from learn.reference import alibi, rope
 from learn.reference.arrays import softmax
 
@@ -23,7 +24,8 @@ def rope_circle(query: int = 5, key: int = 3, theta: float = 10_000.0, pair: int
         title=f"RoPE: {abs(query - key)} places apart, dot product {apart:.3f}",
         xaxis_title="first dimension of the pair", yaxis_title="second dimension",
     )  # fmt: skip
-    drawn.update_yaxes(scaleanchor="x")
+    drawn.update_xaxes(range=[-1.15, 1.15], constrain="domain")
+    drawn.update_yaxes(range=[-1.15, 1.15], scaleanchor="x")
     return drawn
 
 
@@ -64,3 +66,17 @@ def attention_pattern(words: str = "the king keeps the ring of the king", sharpn
 
 
 FIGURES = {"rope_circle": rope_circle, "alibi_slopes": alibi_slopes, "attention_pattern": attention_pattern}
+CONTROLS = {
+    "rope_circle": {
+        "query": Slider("Query at position", 0, 32, 1, "Turned by so many steps. Typical: 5"),
+        "key": Slider("Key at position", 0, 32, 1, "Move both by the same number: the dot product stays. Typical: 3"),
+        "pair": Slider("Pair of dimensions", 0, 3, 1, "Later pairs turn more slowly. Typical: 0"),
+    },
+    "alibi_slopes": {
+        "n_heads": Slider("Heads", 1, 16, 1, "Not a power of two: slopes from two rows. Typical: 8"),
+        "distance": Slider("Distance", 8, 128, 8, "How far to look back. Typical: 32"),
+    },
+    "attention_pattern": {
+        "sharpness": Slider("Sharpness", 0.0, 20.0, 0.5, "0 listens to all alike; large to its own kind. Typical: 3")
+    },
+}

@@ -3,6 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from learn.figures import Slider
+
 
 def lora_share(largest_rank: int = 64) -> go.Figure:
     """The share of a square matrix's weights that LoRA trains."""
@@ -44,3 +46,9 @@ def experts_and_active_parameters(most_experts: int = 16, experts_per_token: int
 
 
 FIGURES = {"lora_share": lora_share, "experts_and_active_parameters": experts_and_active_parameters}
+CONTROLS = {
+    "lora_share": {"largest_rank": Slider("Largest rank", 2, 128, 2, "How thick the detour may be. Typical: 64")},
+    "experts_and_active_parameters": {
+        "experts_per_token": Slider("Experts for each token", 1, 8, 1, "How many compute. Typical: 2")
+    },
+}

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from learn.figures import Slider
 from learn.reference.adamw import AdamW
 from learn.reference.arrays import softmax
 
@@ -78,4 +79,23 @@ FIGURES = {
     "narrow_valley": narrow_valley,
     "what_samplers_leave": what_samplers_leave,
     "interval_against_tokens": interval_against_tokens,
+}
+CONTROLS = {
+    "learning_rates": {
+        "warmup_steps": Slider("Warm-up steps", 0, 500, 10, "How long the rate rises. Typical: 100 of 1,000")
+    },
+    "narrow_valley": {"steep": Slider("Steepness", 1.0, 50.0, 1.0, "How much steeper one direction is. Typical: 20")},
+    "what_samplers_leave": {
+        "temperature": Slider("Temperature", 0.1, 2.0, 0.1, "Below 1 sharpens, above 1 flattens. Typical: 0.8"),
+        "top_k": Slider("Top-k", 1, 10, 1, "Keep so many tokens. Typical: 4 of these ten"),
+        "top_p": Slider("Top-p", 0.0, 1.0, 0.05, "Keep what is needed to reach this share. Typical: 0.9"),
+        "min_p": Slider(
+            "Min-p", 0.0, 1.0, 0.05, "Keep what has this share of the best one's probability. Typical: 0.1"
+        ),
+    },
+    "interval_against_tokens": {
+        "deviation": Slider(
+            "Spread of one difference (nats)", 0.1, 3.0, 0.1, "How much single tokens differ. Typical: 1"
+        )
+    },
 }

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from config.presets import load_preset
 from config.sizes import parameters_by_component
+from learn.figures import Slider
 from learn.reference.activations import gelu, silu
 
 
@@ -89,4 +90,17 @@ FIGURES = {
     "growth_of_the_stream": growth_of_the_stream,
     "parameters_by_part": parameters_by_part,
     "two_ways_to_cut": two_ways_to_cut,
+}
+CONTROLS = {
+    "activations": {"reach": Slider("Reach", 1.0, 8.0, 0.5, "How far from zero to look. Typical: 4")},
+    "growth_of_the_stream": {"n_layers": Slider("Layers", 2, 24, 1, "The deeper, the more is added. Typical: 12")},
+    "parameters_by_part": {
+        "d_vocab": Slider(
+            "Vocabulary", 65, 50_265, 200, "With a large one, embeddings take over. Typical: 65 or 50,257"
+        )
+    },
+    "two_ways_to_cut": {
+        "heads": Slider("Heads", 1, 4, 1, "Into how many to cut. Typical: 2"),
+        "d_head": Slider("Width of a head", 1, 6, 1, "How many places each gets. Typical: 3"),
+    },
 }

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from learn.figures import Slider
 from learn.reference import layernorm, rmsnorm
 
 
@@ -23,3 +24,9 @@ def norms_of_one_token(scale: float = 4.0, shift: float = 3.0) -> go.Figure:
 
 
 FIGURES = {"norms_of_one_token": norms_of_one_token}
+CONTROLS = {
+    "norms_of_one_token": {
+        "scale": Slider("Stretched by", 0.5, 10.0, 0.5, "LayerNorm and RMSNorm both undo it. Typical: 4"),
+        "shift": Slider("Shifted by", -5.0, 5.0, 0.5, "Only LayerNorm undoes it. Typical: 3"),
+    }
+}

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from learn.figures import Slider
 from text.byte_pair import learn_merges
 from text.word_counts import count_words
 
@@ -48,4 +49,10 @@ def random_vectors_are_at_right_angles(d_model: int = 128, vectors: int = 60) ->
 FIGURES = {
     "vocabulary_against_length": vocabulary_against_length,
     "random_vectors_are_at_right_angles": random_vectors_are_at_right_angles,
+}
+CONTROLS = {
+    "vocabulary_against_length": {"merges": Slider("Merges", 10, 200, 10, "How far to go on merging. Typical: 120")},
+    "random_vectors_are_at_right_angles": {
+        "d_model": Slider("Width (d_model)", 2, 768, 2, "The more dimensions, the closer to 90 degrees. Typical: 128")
+    },
 }

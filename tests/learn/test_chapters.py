@@ -16,7 +16,7 @@ import torch
 from config.model_config import ModelConfig
 from config.presets import load_preset
 from learn.chapter import BLOCK, NUMBER, SECTIONS, Chapter, read_chapter, read_chapters
-from learn.figures import figure
+from learn.figures import controls, figure
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = {chapter.slug: chapter for chapter in read_chapters()}
@@ -132,3 +132,14 @@ def test_a_wrong_number_an_unmarked_one_and_a_wrong_print_are_found(tmp_path):
             test_a_decimal_number_in_the_prose_has_an_expression("99_wrong")
     finally:
         del CHAPTERS["99_wrong"]
+
+
+@each_taught
+def test_what_can_be_moved_in_a_figure_draws_at_both_ends(slug):
+    for name in CHAPTERS[slug].section("Figure").figures():
+        moved = controls(name)
+        assert moved
+        for argument, (slider, default) in moved.items():
+            assert slider.minimum <= default <= slider.maximum
+            for end in (slider.minimum, slider.maximum):
+                assert figure(name)(**{argument: type(default)(end)}).data
