@@ -1,13 +1,13 @@
 """The whole model: from tokens to the scores of the next token, at every position at once.
 
-    tokens ── token embedding ── (+ positions) ── dropout ── block × n_layers ── final norm ── unembedding ── logits
+    tokens ── token embedding ── (+ positions) ── (norm) ── dropout ── block × n_layers ── final norm ── unembedding
 
 Papers: GPT-2 (Radford et al. 2019), LLaMA (arXiv:2302.13971), OLMo (arXiv:2402.00838): one shape, other components.
 Shapes: tokens [batch pos] -> logits [batch pos d_vocab]. Logits at position p score token p + 1.
 
 Initial values, the same for every implementation and every device: all matrices and tables normal(0, init_std), the
 projections that write into the residual stream divided by √(2 · n_layers) (GPT-2, section 2.3: the stream is a sum of
-that many terms and keeps its size), biases 0, gains 1.
+that many terms and keeps its size), biases 0, gains 1 (w = 0 where the gain is 1 + w).
 """
 
 from typing import Any
@@ -47,11 +47,13 @@ class Transformer(nn.Module):
         position = resolve("position", config.position, implementation)(config)
         assert isinstance(position, Position)
         self.positional_embedding = position  # of any scheme; named for the one that has parameters
+        norm = resolve("norm", config.norm, implementation)
+        self.embedding_norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         (self.hook_embed,) = activation_points(1, implementation)
         self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.n_layers))
         post_norm = config.norm_placement == "post"  # every block already ends with a norm
-        self.final_norm = nn.Identity() if post_norm else resolve("norm", config.norm, implementation)(config)
+        self.final_norm = nn.Identity() if post_norm else norm(config)
         self.unembedding = resolve("unembedding", "unembedding", implementation)(config)
 
     def forward(
@@ -96,7 +98,7 @@ class Transformer(nn.Module):
         )
         x = self.hook_embed(self.token_embedding(tokens))  # [batch pos d_model]
         x = self.positional_embedding.embed(x, positions)
-        x = self.dropout(x)
+        x = self.dropout(self.embedding_norm(x))
         for index, block in enumerate(self.blocks):
             x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index), record)
         if cache is not None:
@@ -139,10 +141,8 @@ class Transformer(nn.Module):
 
 
 NOT_BUILT = (
-    "parallel_residual", "norm_gain", "norm_unit_offset", "residual_scale", "rotary_dim", "rope_style", "rope_scaling",
-    "rope_local_theta", "alibi_slopes", "position_pattern", "attention_pattern", "qk_norm", "clip_qkv",
-    "attention_scale", "attention_softcap", "embedding_scale", "embedding_norm", "unembedding_bias", "logit_scale",
-    "logit_softcap",
+    "rotary_dim", "rope_style", "rope_scaling", "rope_local_theta", "alibi_slopes", "position_pattern",
+    "attention_pattern", "qk_norm", "clip_qkv", "attention_scale", "attention_softcap",
 )  # fmt: skip
 
 
@@ -154,8 +154,6 @@ def refuse_unbuilt(config: ModelConfig) -> None:
     """
     known = describe(type(config))
     unbuilt = [name for name in NOT_BUILT if getattr(config, name) != known[name].default]
-    if config.norm_placement in ("output", "sandwich"):
-        unbuilt.append("norm_placement")
     if unbuilt:
         raise ConfigError(
             [
@@ -202,11 +200,12 @@ class WithoutDrawing(TorchFunctionMode):
 def init_parameters(model: Transformer, generator: torch.Generator) -> None:
     """Draw all initial values on the CPU, parameter by parameter: equal for every implementation and device."""
     config = model.config
+    gain = 0.0 if config.norm_unit_offset else 1.0
     for name, parameter in model.named_parameters():
         if parameter.is_meta:  # no storage: only shapes are wanted
             continue
         if parameter.ndim == 1:
-            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            parameter.fill_(0.0 if name.endswith("bias") else gain)
             continue
         std = config.init_std
         if config.scale_residual_init and name.endswith(WRITES_INTO_STREAM):

@@ -3,64 +3,59 @@
     y = x / √(mean(x²) + ε) · γ        mean over d_model, one for each token
 
 Paper: Zhang & Sennrich 2019, arXiv:1910.07467, section 4, equation 4. Used by LLaMA (arXiv:2302.13971, section 2.2).
-Shapes: [batch pos d_model] -> [batch pos d_model]; γ = weight [d_model]; there is no offset.
+Shapes: [batch pos d_model] -> [batch pos d_model]; γ = weight [d_model], or none (norm_gain); there is no offset. In
+query and key norms the width is d_head, or that of all heads, in the place of d_model.
 
 Compared with LayerNorm the mean is not subtracted: the paper found that the scaling, not the centering, is what helps.
 What departs from the paper: ε under the square root, which the paper omits and every implementation has.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from einops import reduce
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from components.activation_point import activation_points
 from components.kernel_rules import own_rms_norm_is_faster
+from components.norm import Norm
 from config.model_config import ModelConfig
 
 
-class RMSNorm(nn.Module, ABC):
-    """Holds γ; the implementations differ only in how they compute."""
+class RMSNorm(Norm):
+    """Holds γ (components/norm.py); the implementations differ only in how they compute."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.eps = config.norm_eps
-        self.weight = nn.Parameter(torch.ones(config.d_model))
-        self.hook_scale, self.hook_normalized = activation_points(2)
-
-    @abstractmethod
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """Scale each token's vector on its own."""
+    def __init__(self, config: ModelConfig, width: int | None = None) -> None:
+        super().__init__(config, width)
 
 
 class RMSNormEinops(RMSNorm):
     """Says which axis is averaged."""
 
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        mean_square = reduce(x**2, "batch pos d_model -> batch pos 1", "mean")
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        mean_square = reduce(x**2, "... width -> ... 1", "mean")
         scale = self.hook_scale((mean_square + self.eps).sqrt())
-        return self.hook_normalized(x / scale) * self.weight
+        return self.learned(self.hook_normalized(x / scale))
 
 
 class RMSNormTorch(RMSNorm):
     """The same in tensor methods."""
 
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        return self.learned(x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps))
 
 
 class RMSNormFused(RMSNorm):
     """torch's kernel, or where that is slower (components/kernel_rules.py) both passes written out."""
 
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        if own_rms_norm_is_faster(x, self.weight):
-            return ScaleToUnit.apply(x, self.weight, self.eps)
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+    def forward(self, x: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest width"]:
+        gain = self.gain
+        x = x if gain is None else x.to(gain.dtype)  # what a part adds is bfloat16 under autocast: too coarse to square
+        if gain is not None and own_rms_norm_is_faster(x, gain):
+            return ScaleToUnit.apply(x, gain, self.eps)
+        return F.rms_norm(x, self.shape, gain, self.eps)
 
 
 class ScaleToUnit(torch.autograd.Function):

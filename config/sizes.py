@@ -165,6 +165,7 @@ def _kept_per_token(config: ModelConfig, implementation: str) -> int:
     d_kv = config.kv_heads * config.head_dim
     numbers = 4 * config.d_model + config.d_attention + 2 * d_kv + config.d_attention
     numbers += config.d_attention + d_kv if config.position == "rope" else 0
+    numbers += 4 * config.d_model if config.norm_placement == "sandwich" else 0  # of two more norms, in and out
     if implementation != "fused":
         numbers += 2 * 4 * config.d_model + 3 * config.d_attention + 3 * config.n_heads * config.n_ctx
     return numbers

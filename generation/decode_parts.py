@@ -35,7 +35,7 @@ class Stream:
         """A function that gives the normalized stream."""
         if isinstance(norm, nn.Identity):
             return lambda: self.x
-        assert isinstance(norm, LayerNorm | RMSNorm)
+        assert isinstance(norm, LayerNorm | RMSNorm) and norm.weight is not None
         weight, eps, d_model = norm.weight.detach(), norm.eps, norm.weight.shape[0]
         if isinstance(norm, LayerNorm):
             bias = None if norm.bias is None else norm.bias.detach()

@@ -50,8 +50,11 @@ def loss_and_routing(
         return next_token_loss(model(tokens), targets), None
     record = RoutingRecord() if model.config.n_experts else None
     if targets.numel() * model.config.d_vocab > LARGE_LOGITS:
-        stream = model.stream(tokens, record=record)
-        loss = (chunked or chunked_loss)(stream, model.unembedding_matrix, targets)
+        head: Any = model.unembedding  # nn.Module's attributes have no type
+        x, bias = model.stream(tokens, record=record), head.bias
+        if head.scale != 1.0:  # there are fewer numbers going into the matrix than coming out
+            x, bias = x * head.scale, None if bias is None else bias * head.scale
+        loss = (chunked or chunked_loss)(x, model.unembedding_matrix, targets, None, bias, head.cap)
     else:
         loss = next_token_loss(model(tokens, record=record), targets)
     if record is None:
@@ -107,51 +110,81 @@ def chunked_loss(
     matrix: Float[Tensor, "d_vocab d_model"],
     targets: Int[Tensor, "batch pos"],
     chunk: int | None = None,
+    bias: Float[Tensor, "d_vocab"] | None = None,
+    cap: float | None = None,
 ) -> Float[Tensor, ""]:
-    """The same from what the unembedding reads and its matrix, `chunk` tokens at a time."""
+    """The same from what the unembedding reads and its matrix (bias, cap), `chunk` tokens at a time."""
     chunk = chunk or max(1, CHUNK_LOGITS // matrix.shape[0])
-    return ChunkedLoss.apply(x.flatten(0, 1), matrix, targets.flatten(), chunk, torch.is_grad_enabled())
+    return ChunkedLoss.apply(x.flatten(0, 1), matrix, bias, targets.flatten(), cap, chunk, torch.is_grad_enabled())
 
 
 class ChunkedLoss(torch.autograd.Function):
     """Unembedding and loss as one operation on x `[token d_model]`, U `[d_vocab d_model]` and targets `[token]`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, targets: Tensor, chunk: int, training: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        matrix: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        cap: float | None,
+        chunk: int,
+        training: bool,
+    ) -> Tensor:
         """The mean loss; beside it the gradients of the *sum* of the losses, for `backward`."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-        dx = torch.empty_like(x) if training and ctx.needs_input_grad[0] else None
-        dmatrix = torch.zeros_like(matrix) if training and ctx.needs_input_grad[1] else None
+        sums = _Sums(*(tensor if training and needed else None
+                       for tensor, needed in zip((x, matrix, bias), ctx.needs_input_grad, strict=False)))  # fmt: skip
         total = torch.zeros((), dtype=torch.float32, device=x.device)
         u = matrix.to(dtype)
         for start in range(0, len(targets), chunk):
             rows = slice(start, start + chunk)
             x_rows, target_rows = x[rows].to(dtype), targets[rows, None]
             z = (x_rows @ u.T).float()  # [token d_vocab]
+            z = z if bias is None else z.add_(bias)
+            z = z if cap is None else z.div_(cap).tanh_().mul_(cap)
             log_sum = z.logsumexp(dim=1, keepdim=True)
             total += (log_sum - z.gather(1, target_rows)).sum()
             if not training:
                 continue
+            slope = None if cap is None else 1 - (z / cap) ** 2  # of the cap
             dz = z.sub_(log_sum).exp_()  # p
-            dz = dz.scatter_add_(1, target_rows, dz.new_full(target_rows.shape, -1.0)).to(dtype)
-            if dx is not None:
-                dx[rows] = dz @ u
-            if dmatrix is not None and dtype == dmatrix.dtype:
-                dmatrix.addmm_(dz.T, x_rows)
-            elif dmatrix is not None:
-                dmatrix += dz.T @ x_rows
-        ctx.save_for_backward(dx, dmatrix)
+            dz = dz.scatter_add_(1, target_rows, dz.new_full(target_rows.shape, -1.0))
+            sums.add(rows, dz if slope is None else dz.mul_(slope), x_rows, u)
+        ctx.save_for_backward(sums.dx, sums.dmatrix, sums.dbias)
         ctx.n_targets = len(targets)
         return total / len(targets)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         """What was found, times what the loss was multiplied with: 1 / tokens inside, and any factor after it.
 
         Only here, in float32: p / 10,000 would not survive float16.
         """
         factor = scale / ctx.n_targets
-        dx, dmatrix = (None if found is None else found * factor for found in ctx.saved_tensors)
-        return dx, dmatrix, None, None, None
+        found = (None if tensor is None else tensor * factor for tensor in ctx.saved_tensors)
+        return *found, None, None, None, None
+
+
+class _Sums:
+    """The gradients that are wanted, summed up chunk by chunk."""
+
+    def __init__(self, x: Tensor | None, matrix: Tensor | None, bias: Tensor | None) -> None:
+        self.dx = None if x is None else torch.empty_like(x)
+        self.dmatrix = None if matrix is None else torch.zeros_like(matrix)
+        self.dbias = None if bias is None else torch.zeros_like(bias)
+
+    def add(self, rows: slice, dz: Tensor, x_rows: Tensor, u: Tensor) -> None:
+        """One chunk's part; dz is the gradient of its logits, in float32."""
+        if self.dbias is not None:
+            self.dbias += dz.sum(dim=0)
+        dz = dz.to(u.dtype)
+        if self.dx is not None:
+            self.dx[rows] = dz @ u
+        if self.dmatrix is not None and u.dtype == self.dmatrix.dtype:
+            self.dmatrix.addmm_(dz.T, x_rows)
+        elif self.dmatrix is not None:
+            self.dmatrix += dz.T @ x_rows

@@ -18,6 +18,7 @@ from config.catalog import CATALOG, Entry
 from config.errors import ConfigError
 from config.fields import describe
 from config.model_config import ModelConfig
+from config.sizes import parameters_by_component
 from tests.components.conftest import spread_parameters
 
 IDS = [f"{line.slot}-{line.name}" for line in CATALOG]
@@ -35,6 +36,15 @@ CONFIGS = {
     "mixture-sigmoid-shared": {"n_experts": 8, "router": "sigmoid", "router_selection_bias": True, "router_bias": True,
                                "expert_groups": 4, "groups_per_token": 2, "n_shared_experts": 2, "router_scale": 2.5,
                                "shared_expert_gate": True, "router_renormalize": False, "experts_per_token": 3},
+    "sandwich-scaled": {"norm": "rmsnorm", "norm_unit_offset": True, "norm_placement": "sandwich", "mlp": "geglu",
+                        "position": "rope", "embedding_scale": 4.9, "logit_softcap": 3.0, "residual_scale": 0.6},
+    "output": {"norm": "rmsnorm", "norm_placement": "output", "position": "rope", "mlp": "swiglu"},
+    "two-norms": {"parallel_residual": "two_norms", "position": "rope", "norm_unit_offset": True, "gelu_form": "exact"},
+    "one-norm": {"parallel_residual": "one_norm", "position": "rope", "norm_bias": False, "logit_scale": 0.3,
+                 "unembedding_bias": True, "mlp": "silu"},
+    "bare-norms": {"norm_gain": False, "norm_bias": False, "embedding_norm": True, "position": "alibi", "mlp": "relu2"},
+    "bare-rmsnorm": {"norm": "rmsnorm", "norm_gain": False, "position": "none", "tie_embeddings": False,
+                     "unembedding_bias": True},
 }  # fmt: skip
 
 
@@ -224,6 +234,21 @@ def test_blind_query_gets_zeros_and_no_nan(implementation: str, dtype: torch.dty
     output.sum().backward()
     assert torch.isfinite(x.grad).all()
     assert all(torch.isfinite(parameter.grad).all() for parameter in attention.parameters())
+
+
+@pytest.mark.parametrize("change", CONFIGS)
+def test_sizes_are_those_of_the_built_model(change, small_config) -> None:
+    config = small_config(**CONFIGS[change])
+    with torch.device("meta"):
+        model = build_model(config)
+    counted = parameters_by_component(config)
+    found = dict.fromkeys(counted, 0)
+    for name, parameter in model.named_parameters():
+        parts = name.removesuffix(".weight").removesuffix(".bias").split(".")
+        part = parts[2] if parts[0] == "blocks" else parts[0]
+        part = "experts" if part == "mlp" and config.expert_layers[int(parts[1])] else part
+        found["norms" if part.endswith("norm") else part] += parameter.numel()
+    assert found == counted
 
 
 def test_unknown_implementation_is_refused(small_config) -> None:

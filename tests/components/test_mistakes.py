@@ -331,9 +331,9 @@ def test_rule_for_written_out_attention() -> None:
 
 def test_shapes_are_checked_in_tests(small_config) -> None:
     """If this fails, components was imported before the hook in tests/conftest.py, and no shape is checked."""
-    norm = resolve("norm", "layernorm", "fused")(small_config())
+    mlp = resolve("mlp", "gelu", "fused")(small_config())
     with pytest.raises(Exception, match="Type-check error"):
-        norm(torch.zeros(3, 24))
+        mlp(torch.zeros(3, 24))
 
 
 @pytest.mark.parametrize("implementation", ["einops", "torch", "fused"])

@@ -54,11 +54,21 @@ def test_only_what_is_trained_gets_a_gradient():
         assert not chunked_loss(x, matrix, targets, 4).requires_grad
 
 
-@pytest.mark.parametrize("tied", [True, False])
+HEADS = {
+    "tied": {},
+    "untied": {"tie_embeddings": False},
+    "bias and scale": {"unembedding_bias": True, "logit_scale": 3.0},
+    "bias and cap": {"unembedding_bias": True, "logit_softcap": 0.5, "tie_embeddings": False},
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("implementation", ["einops", "torch", "fused"])
-def test_a_model_with_many_logits_learns_the_same_in_chunks(tied, implementation, monkeypatch):
-    config = ModelConfig(d_vocab=31, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8, tie_embeddings=tied)
+def test_a_model_with_many_logits_learns_the_same_in_chunks(head, implementation, monkeypatch):
+    config = ModelConfig(d_vocab=31, d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=8, **HEADS[head])
     model = build_model(config, implementation, seed=1)
+    if model.unembedding.bias is not None:
+        torch.nn.init.normal_(model.unembedding.bias, generator=torch.Generator().manual_seed(2))
     tokens = torch.randint(31, (2, 9), generator=torch.Generator().manual_seed(0))
     arguments = model, tokens[:, :-1], tokens[:, 1:]
     results, used = [], []
