@@ -8,7 +8,6 @@ follow it.
 
 import argparse
 import sys
-import tomllib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from config.inheritance import inherit_data
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
 from config.run_config import IMPLEMENTATIONS, RunConfig
+from config.settings_file import read_config_file
 from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import control, machine
@@ -31,7 +31,8 @@ from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
-from training.distributed import ALONE, STRATEGIES, Ranks, check_shareable, memory_here, ranks_from
+from training.distributed import ALONE, STRATEGIES, Ranks, ranks_from
+from training.shares import check_shareable, memory_here
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -243,35 +244,6 @@ def without_effect(kind: type[Settings], values: dict[str, Any], given: dict[str
         for name, info in describe(kind).items()
         if name in given and (unmet := unmet_condition(info, values))
     ]
-
-
-def read_config_file(path: str) -> dict[str, Any]:
-    """Settings of a TOML file: the same names as the flags, flat or in tables of any name.
-
-    Raises:
-        ConfigError: if it cannot be read, or holds a name that is no setting.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError([Problem("config", f"there is no file {path}: --config names a TOML file")]) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigError([Problem("config", f"{path} cannot be read as a TOML file: {reason}")]) from error
-    flat = {key: value for key, value in values.items() if not isinstance(value, dict)}
-    for table in values.values():
-        flat |= table if isinstance(table, dict) else {}
-    known = {"architecture", "model_size", "implementation"}
-    known = known.union(describe(ModelConfig), describe(DataConfig), describe(TrainConfig)) - {"d_vocab"}
-    problems = [Problem(name, f"{path}: {name} is not a setting") for name in sorted(set(flat) - known)]
-    problems += [
-        Problem(name, f"{path}: {name} must be a word, not {flat[name]!r:.40}")
-        for name in ("architecture", "model_size", "implementation")
-        if not isinstance(flat.get(name, ""), str)
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return flat
 
 
 def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:

@@ -16,11 +16,11 @@ from config.errors import TrainingError
 from config.run_config import RunConfig
 from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
-from text.batches import batch_hash, get_batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
 from training.distributed import ALONE, Ranks, SilentWriter
 from training.evaluate import Evaluator, Score
+from training.feed import BatchFeed
 from training.loss import LossFunction
 from training.memory import keep_freed_memory
 from training.optimizer import build_optimizer
@@ -67,15 +67,13 @@ class Trainer:
         rows = micro_batch // ranks.size
         self.routing = RoutingTally(config.model, ranks)
         self.loss_of = LossFunction((rows, config.model.n_ctx), self.settings.compile, self.routing)
-        self.rows = ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation)
         self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
         self.n_ctx = config.model.n_ctx
-        self.draw: dict[str, Any] = {
-            "batch_size": self.settings.batch_size,
-            "n_ctx": self.n_ctx,
-            "seed": self.settings.seed,
-        }
+        self.feed = BatchFeed(
+            text.train, self.device, batch_size=self.settings.batch_size, n_ctx=self.n_ctx, seed=self.settings.seed,
+            rows=ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation),
+        )  # fmt: skip
         self.max_steps = steps_of(config, len(text.train))
         self.evaluator = Evaluator(
             text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch, n_ctx=self.n_ctx,
@@ -103,8 +101,9 @@ class Trainer:
         started = time.perf_counter()
         self.ranks.seed_dropout(self.settings.seed, self.progress.step)
         rate = learning_rate(self.progress.step, self.settings, self.max_steps)
-        inputs, targets = self.batch(self.progress.step)
+        inputs, targets = self.feed.batch(self.progress.step)
         loss = self.accumulate_gradients(inputs, targets)
+        self.feed.fetch_ahead(self.progress.step + 1)
         # The one wait for the device in a step; the clock in `_record` is honest because of it.
         measured = (loss, self.optimizer.gradient_norm(), *self.routing.of_step())
         loss_nats, grad_norm, *routing = self.ranks.mean(torch.stack(measured)).tolist()
@@ -140,14 +139,6 @@ class Trainer:
         """Mean loss of a micro-batch, in nats per token."""
         return self.layout.loss(inputs, targets)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of a step, `[batch pos]` each: a function of (seed, step) alone, so resume is exact.
-
-        Of several ranks each reads its own rows of it, so that all together see what one would see.
-        """
-        inputs, targets = get_batch(self.text.train, step, rows=self.rows, **self.draw)
-        return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
-
     def _may_update(self, loss_nats: float, grad_norm: float, rate: float) -> bool:
         """Whether loss and gradient are numbers; with float16 gradients may overflow now and then."""
         if math.isfinite(loss_nats) and math.isfinite(grad_norm):
@@ -182,7 +173,7 @@ class Trainer:
             "learning_rate": rate,
             "grad_norm": grad_norm,
             "tokens_per_second": round(tokens / seconds, 1),
-            "batch_hash": batch_hash(self.text.train, progress.step - 1, **self.draw),  # shows what a race is run on
+            "batch_hash": self.feed.fingerprint(progress.step - 1),  # shows what a race is run on
         }
         line |= self.routing.named(routing)
         self.metrics.write(line | ({"skipped_steps": self.scale.skipped_steps} if self.scale else {}))

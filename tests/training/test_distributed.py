@@ -17,8 +17,9 @@ from config.train_config import TrainConfig
 from runs import control
 from runs.folder import RunFolder
 from runs.state import read_status
-from training.distributed import ALONE, Ranks, check_shareable, memory_here, ranks_from
+from training.distributed import ALONE, Ranks, ranks_from
 from training.gate import read_tensors
+from training.shares import check_shareable, memory_here
 from training.worker import run_worker
 
 ROOT = Path(__file__).parent.parent.parent
