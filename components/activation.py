@@ -6,6 +6,7 @@
     gelu     x · Φ(x), Φ the normal distribution function           smooth, slightly below 0 for small negative x
              exact   x/2 · (1 + erf(x / √2))
              tanh    x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+    clamped  x · sigmoid(1.702 x), the gate of gpt-oss (swiglu_clamp)    close to GELU, of which it once was a stand-in
 
 Papers: ReLU in the transformer, Vaswani et al. 2017, arXiv:1706.03762, section 3.3. Squared, So et al. 2021 (Primer),
 arXiv:2109.08668. SiLU, Elfwing et al. 2017, arXiv:1702.03118. GELU, both forms, Hendrycks & Gimpel 2016,
@@ -46,6 +47,11 @@ def silu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(x)
 
 
+def sharp_silu(x: Tensor) -> Tensor:
+    """SiLU, steeper by 1.702."""
+    return x * torch.sigmoid(1.702 * x)
+
+
 def gelu(x: Tensor, form: str) -> Tensor:
     """Both forms as they stand above."""
     if form == "exact":
@@ -58,8 +64,15 @@ def relu_squared_in_two_kernels(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def is_clamped(config: ModelConfig) -> bool:
+    """Whether gate and up are kept within limits; the gate then bends otherwise."""
+    return config.mlp == "swiglu" and config.swiglu_clamp is not None
+
+
 def formula(config: ModelConfig) -> Activation:
     """The activation of a config's MLP from its formula, for the implementations `einops` and `torch`."""
+    if is_clamped(config):
+        return sharp_silu
     name = ACTIVATION_OF_GATE.get(config.mlp, config.mlp)
     formulas: dict[str, Activation] = {
         "relu": relu,
@@ -72,6 +85,8 @@ def formula(config: ModelConfig) -> Activation:
 
 def kernel(config: ModelConfig) -> Activation:
     """The same as one kernel, or two."""
+    if is_clamped(config):
+        return sharp_silu
     name = ACTIVATION_OF_GATE.get(config.mlp, config.mlp)
     form = "none" if config.gelu_form == "exact" else "tanh"  # torch's words for the two forms of GELU
     kernels: dict[str, Activation] = {

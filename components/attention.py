@@ -14,12 +14,14 @@ Papers: Vaswani et al. 2017, arXiv:1706.03762, section 3.2. Sharing keys and val
 
 Shapes: [batch pos d_model] -> [batch pos d_model]. qkv_proj is one packed matrix with d_head rows for each head, in the
 order [q of all heads | k of all kv heads | v of all kv heads]. Head h uses kv head h // (n_heads / kv_heads).
-What departs from the paper: biases are optional, positions may act here (components/position.py), and a query that may
-look at nothing gets zeros (components/attention_mask.py). Dropout acts on the pattern, as in the paper's code.
+What departs from the paper: biases are optional, positions may act here (components/position.py), heads may have a
+sink (components/attention_sinks.py), and a query that may look at nothing gets zeros (components/attention_mask.py).
+Dropout acts on the pattern, as in the paper's code.
 """
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange, repeat
 from jaxtyping import Float
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 from components.activation_point import activation_points
 from components.attention_kernels import attend_in_one_kernel, attend_written_out
 from components.attention_mask import AttentionMask, causal_mask
+from components.attention_sinks import softmax_with_sinks, with_sink_key
 from components.kernel_rules import written_out_attention_is_faster
 from components.kv_cache import LayerCache
 from components.linear import einsum_linear
@@ -49,6 +52,7 @@ class Attention(nn.Module, ABC):
         self.dropout = config.dropout
         self.qkv_proj = nn.Linear(config.d_model, sum(self.heads_in_qkv) * self.d_head, bias=config.qkv_bias)
         self.out_proj = nn.Linear(config.d_attention, config.d_model, bias=config.attention_out_bias)
+        self.sinks = nn.Parameter(torch.zeros(config.n_heads)) if config.attention_sinks else None
         self.hook_q, self.hook_k, self.hook_v = activation_points(3)
         self.hook_attn_scores, self.hook_pattern, self.hook_z = activation_points(3)
 
@@ -80,7 +84,7 @@ class AttentionEinops(Attention):
         value = repeat(value, "batch kv_head key d_head -> batch (kv_head group) key d_head", group=self.group)
         scores = einsum(query, key, "batch head query d_head, batch head key d_head -> batch head query key")
         scores = self.hook_attn_scores(scores * self.scale + mask.added)
-        pattern = self.hook_pattern(mask.silence_blind(scores.softmax(dim=-1)))
+        pattern = self.hook_pattern(mask.silence_blind(softmax_with_sinks(scores, self.sinks)))
         pattern = F.dropout(pattern, self.dropout, self.training)
         mixed = einsum(pattern, value, "batch head query key, batch head key d_head -> batch head query d_head")
         mixed = self.hook_z(mixed)
@@ -106,7 +110,8 @@ class AttentionTorch(Attention):
         key = key.repeat_interleave(self.group, dim=1)  # [batch head key d_head]
         value = value.repeat_interleave(self.group, dim=1)
         scores = query @ key.transpose(-2, -1) * self.scale + mask.added  # [batch head query key]
-        pattern = F.dropout(mask.silence_blind(scores.softmax(dim=-1)), self.dropout, self.training)
+        pattern = mask.silence_blind(softmax_with_sinks(scores, self.sinks))
+        pattern = F.dropout(pattern, self.dropout, self.training)
         mixed = pattern @ value  # [batch head query d_head]
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_query, -1))
 
@@ -125,6 +130,8 @@ class AttentionFused(Attention):
         query, key = position.rotate(query, offset), position.rotate(key, offset)
         if cache is not None:
             key, value = cache.append(key, value)
+        if self.sinks is not None:
+            key, value, mask = with_sink_key(key, value, mask, n_query, self.sinks)
         n_key = key.shape[2]
         written_out = written_out_attention_is_faster(query)
         if mask is None and n_query > 1 and (written_out or n_query < n_key):

@@ -9,6 +9,10 @@ Shapes: [batch pos d_model] -> gate_proj and up_proj [batch pos d_mlp] each -> d
 Which one is the gate matters: where the gate is very negative the output is 0, whatever `up` says, and not the other
 way round. Three matrices instead of two: for the same number of parameters as an MLP without gate, take 2/3 of its
 d_mlp. What departs from the paper: biases are optional (the paper has none).
+
+With swiglu_clamp = c, as in gpt-oss (OpenAI 2025, arXiv:2508.10925; the form from its published code):
+
+    y = W_down · (f(min(g, c)) ⊙ (clip(u, −c, c) + 1))       g = W_gate x    u = W_up x    f(g) = g · sigmoid(1.702 g)
 """
 
 from abc import ABC, abstractmethod
@@ -16,10 +20,12 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from components.activation import formula, kernel
+from components.activation import formula, is_clamped, kernel
 from components.activation_point import activation_points
 from components.linear import einsum_linear
 from config.model_config import ModelConfig
+
+Hidden = Float[Tensor, "batch pos d_mlp"]
 
 
 class GatedMLP(nn.Module, ABC):
@@ -28,10 +34,17 @@ class GatedMLP(nn.Module, ABC):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.formula, self.kernel = formula(config), kernel(config)
+        self.limit = config.swiglu_clamp if is_clamped(config) else None
         self.gate_proj = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
         self.up_proj = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
         self.down_proj = nn.Linear(config.d_mlp, config.d_model, bias=config.mlp_bias)
         self.hook_pre, self.hook_pre_linear, self.hook_post = activation_points(3)
+
+    def bounded(self, gate: Hidden, up: Hidden) -> tuple[Hidden, Hidden]:
+        """Gate and up within the limit, and up one higher; as they are where there is no limit."""
+        if self.limit is None:
+            return gate, up
+        return gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit) + 1.0
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -44,6 +57,7 @@ class GatedMLPEinops(GatedMLP):
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         gate = self.hook_pre(einsum_linear(self.gate_proj, x))  # [batch pos d_mlp]
         up = self.hook_pre_linear(einsum_linear(self.up_proj, x))
+        gate, up = self.bounded(gate, up)
         hidden = self.hook_post(self.formula(gate) * up)
         return einsum_linear(self.down_proj, hidden)
 
@@ -52,15 +66,16 @@ class GatedMLPTorch(GatedMLP):
     """The modules called, the activation from its formula."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        hidden = self.formula(self.gate_proj(x)) * self.up_proj(x)  # [batch pos d_mlp]
-        return self.down_proj(hidden)
+        gate, up = self.bounded(self.gate_proj(x), self.up_proj(x))  # [batch pos d_mlp] each
+        return self.down_proj(self.formula(gate) * up)
 
 
 class GatedMLPFused(GatedMLP):
     """The activation as one kernel."""
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        return self.down_proj(self.kernel(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = self.bounded(self.gate_proj(x), self.up_proj(x))
+        return self.down_proj(self.kernel(gate) * up)
 
 
 VARIANTS = {"einops": GatedMLPEinops, "torch": GatedMLPTorch, "fused": GatedMLPFused}

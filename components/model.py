@@ -7,7 +7,7 @@ Shapes: tokens [batch pos] -> logits [batch pos d_vocab]. Logits at position p s
 
 Initial values, the same for every implementation and every device: all matrices and tables normal(0, init_std), the
 projections that write into the residual stream divided by √(2 · n_layers) (GPT-2, section 2.3: the stream is a sum of
-that many terms and keeps its size), biases 0, gains 1 (w = 0 where the gain is 1 + w).
+that many terms and keeps its size), biases and sinks 0, gains 1 (w = 0 where the gain is 1 + w).
 """
 
 from typing import Any
@@ -205,7 +205,7 @@ def init_parameters(model: Transformer, generator: torch.Generator) -> None:
         if parameter.is_meta:  # no storage: only shapes are wanted
             continue
         if parameter.ndim == 1:
-            parameter.fill_(0.0 if name.endswith("bias") else gain)
+            parameter.fill_(0.0 if name.endswith(("bias", "sinks")) else gain)
             continue
         std = config.init_std
         if config.scale_residual_init and name.endswith(WRITES_INTO_STREAM):

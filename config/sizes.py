@@ -23,7 +23,7 @@ def parameters_per_block(config: ModelConfig) -> dict[str, int]:
     d_model, d_attention = config.d_model, config.d_attention
     d_qkv = d_attention + 2 * config.kv_heads * config.head_dim
     attention = d_model * d_qkv + d_attention * d_model
-    attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias
+    attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias + config.n_heads * config.attention_sinks
     mlp = parameters_by_layer(config)[config.expert_layers.index(any(config.expert_layers))]
     norms = norms_per_block(config) * parameters_per_norm(config)
     return {"attention": attention + parameters_of_query_and_key_norm(config), "mlp": mlp, "norms": norms}

@@ -32,6 +32,8 @@ CONFIGS = {
     "olmo": {"position": "alibi", "mlp": "swiglu", "tie_embeddings": False},
     "post-sinusoidal-mqa": {"norm_placement": "post", "position": "sinusoidal", "n_kv_heads": 1},
     "no-position": {"position": "none", "norm": "rmsnorm"},
+    "sinks-gqa-clamped": {"attention_sinks": True, "n_kv_heads": 2, "position": "alibi", "mlp": "swiglu",
+                          "swiglu_clamp": 3.0},
     "mixture": {"n_experts": 5, "d_expert": 12, "mlp": "swiglu", "position": "rope", "moe_pattern": "dm"},
     "mixture-sigmoid-shared": {"n_experts": 8, "router": "sigmoid", "router_selection_bias": True, "router_bias": True,
                                "expert_groups": 4, "groups_per_token": 2, "n_shared_experts": 2, "router_scale": 2.5,

@@ -69,6 +69,21 @@ def test_swiglu_gate_is_the_one_with_silu(implementation: str, small_config) -> 
 
 
 @every_implementation
+def test_swiglu_clamp_is_on_the_gate_from_above_and_on_up_from_both_sides(implementation: str, small_config) -> None:
+    config = small_config(d_mlp=24, mlp_bias=False, mlp="swiglu", swiglu_clamp=7.0)
+    mlp = resolve("mlp", "swiglu", implementation)(config)
+    with torch.no_grad():
+        mlp.down_proj.weight.copy_(torch.eye(24))
+    cases = {(1.0, 2.0): 3 / (1 + math.exp(-1.702)), (9.0, 9.0): 7 * 8 / (1 + math.exp(-1.702 * 7)),
+             (-9.0, -9.0): -9 * -6 / (1 + math.exp(1.702 * 9))}  # fmt: skip
+    for (gate, up), expected in cases.items():
+        with torch.no_grad():
+            mlp.gate_proj.weight.copy_(gate * torch.eye(24))
+            mlp.up_proj.weight.copy_(up * torch.eye(24))
+        close(mlp(torch.ones(1, 1, 24)), torch.full((1, 1, 24), expected), atol=1e-6, rtol=1e-6)
+
+
+@every_implementation
 def test_rope_pairs_halves(implementation: str, small_config) -> None:
     rope = resolve("position", "rope", implementation)(small_config())
     x = torch.zeros(1, 1, 2, 4)
