@@ -36,6 +36,7 @@ from training.shares import check_shareable, memory_here
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
+EXIT_FAILED = 1  # a proof with a red check
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
             return follow_first(ranks)
         if hasattr(arguments, "preflight"):
             return foretell(arguments)
+        if hasattr(arguments, "prove"):
+            return prove_model(arguments)
         run = open_or_create(arguments, ranks)
         print(f"run folder {run.path}", file=sys.stderr)
         status = train_together(run, ranks)
@@ -86,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_flag(start, "demo", choices=DEMOS, help="Train and show with nothing to decide: 2 or 15 minutes.")
     add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
     add_flag(start, "preflight", action="store_true", help="Only try a few steps, and say what the run would take.")
+    add_flag(start, "prove", action="store_true", help="Only check the model: agreement, mask, cache, gradients, size.")
     place = parser.add_argument_group("Where")
     add_flag(place, "checkpoints", metavar="DIR", help="Folder of all runs. Default checkpoints.")
     add_flag(place, "run", metavar="DIR", help="Resume this run (folder, id or name), or take over a prepared folder.")
@@ -148,6 +152,20 @@ def foretell(arguments: argparse.Namespace) -> int:
     found = measure(config, Path(vars(arguments).get("checkpoints", CHECKPOINTS)))
     print("\n".join(sentences(found)))
     return EXIT_WRONG_INPUT if found.verdict == "does not fit" else EXIT_DONE
+
+
+def prove_model(arguments: argparse.Namespace) -> int:
+    """Check the model that the flags describe before anything is trained; the exit status."""
+    if hasattr(arguments, "run"):
+        raise RunError("--prove is about a model that is not trained yet: leave out --run")
+    config = configure(arguments)
+
+    from interpret.prove import prove
+    from interpret.report import proof_lines
+
+    proof = prove(config.model.replace(d_vocab=config.data.expected_vocabulary))
+    print("\n".join(proof_lines(proof)))
+    return EXIT_DONE if proof.passed else EXIT_FAILED
 
 
 def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunConfig:

@@ -7,8 +7,8 @@
 Papers: softmax over all, top k, Shazeer et al. 2017, arXiv:1701.06538, section 2.1 (with noise, which is gone since);
 weights that sum to 1, Mixtral, Jiang et al. 2024, arXiv:2401.04088, section 2.1; groups, DeepSeek-V2, arXiv:2405.04434,
 section 2.2.2; sigmoid and selection bias, DeepSeek-V3, arXiv:2412.19437, section 2.1.2, after arXiv:2408.15664.
-Shapes: [batch pos d_model] -> experts and weights [batch pos slot], slot = 1 … k; all in float32, whatever the model's
-format: two close scores must not become equal by rounding.
+Shapes: [batch pos d_model] -> experts and weights [batch pos slot], slot = 1 … k; all in float32 at least, whatever the
+model's format: two close scores must not become equal by rounding.
 
 "The top k of the logits, then softmax over those" (gpt-oss) is softmax over all, renormalized: exp(a) / Σ exp either
 way. Groups: only experts of the best groups may be chosen; a group is as good as its best expert (softmax, DeepSeek-V2)
@@ -61,12 +61,12 @@ class Router(nn.Module, ABC):
 
     @abstractmethod
     def score(self, x: Stream) -> Scores:
-        """s for every expert, from a stream in float32."""
+        """s for every expert, from a stream in float32 or finer."""
 
     def forward(self, x: Stream) -> Choice:
         """Score, choose and weigh."""
         with torch.autocast(x.device.type, enabled=False):
-            scores = self.score(x.float())
+            scores = self.score(x.to(torch.promote_types(x.dtype, torch.float32)))
             experts = self.choose(scores.detach())
             weights = scores.gather(-1, experts)  # without the selection bias
             if self.renormalize:
@@ -96,9 +96,9 @@ class RouterEinops(Router):
     """The product with named axes, the softmax from its formula."""
 
     def score(self, x: Stream) -> Scores:
-        logits = einsum(x, self.score_proj.weight.float(), "batch pos d_model, expert d_model -> batch pos expert")
+        logits = einsum(x, self.score_proj.weight.to(x.dtype), "batch pos d_model, expert d_model -> batch pos expert")
         if self.score_proj.bias is not None:
-            logits = logits + self.score_proj.bias.float()
+            logits = logits + self.score_proj.bias.to(x.dtype)
         if self.kind == "sigmoid":
             return torch.sigmoid(logits)
         powers = (logits - reduce(logits, "batch pos expert -> batch pos 1", "max").detach()).exp()
@@ -109,9 +109,9 @@ class RouterTorch(Router):
     """The same in tensor methods."""
 
     def score(self, x: Stream) -> Scores:
-        logits = x @ self.score_proj.weight.float().T
+        logits = x @ self.score_proj.weight.to(x.dtype).T
         if self.score_proj.bias is not None:
-            logits = logits + self.score_proj.bias.float()
+            logits = logits + self.score_proj.bias.to(x.dtype)
         return logits.sigmoid() if self.kind == "sigmoid" else logits.softmax(dim=-1)
 
 
@@ -120,7 +120,7 @@ class RouterFused(Router):
 
     def score(self, x: Stream) -> Scores:
         bias = self.score_proj.bias
-        logits = F.linear(x, self.score_proj.weight.float(), None if bias is None else bias.float())
+        logits = F.linear(x, self.score_proj.weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
         return torch.sigmoid(logits) if self.kind == "sigmoid" else torch.softmax(logits, dim=-1)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import infer
+import interpret.__main__ as interpret_command
 import runs.__main__ as runs_command
 import train
 from config.presets import PRESET_NAMES, SIZES, load_preset, size_fields
@@ -26,8 +27,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE = (ROOT / "docs" / "adding_a_component.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "interop", "learn",
-                  "pages", "runs", "text", "training", "ui")  # fmt: skip
+SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "interop",
+                  "interpret", "learn", "pages", "runs", "text", "training", "ui")  # fmt: skip
 # Their files are not listed one by one.
 TREE_AS_FOLDERS = ("tests", "text/story_grammar", "learn/chapters", "learn/notebooks")
 # Settings that make any training of the README take a second.
@@ -134,6 +135,8 @@ def test_every_flag_exists(page):
     known |= flags_of(compare_command.make_parser())
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
     known |= {"--nproc", "--nnodes", "--rdzv", "--shutdown"}  # torchrun, in docs/scaling.md as the next line
+    known |= {"--text"}  # python -m interpret, whose commands are run below
+    known |= {"--with"}  # uv
     known |= {"--nodes", "--ntasks", "--gpus", "--signal"}  # Slurm
     told = set(re.findall(r"(?<![\w-])--[a-z]\w*", page.read_text(encoding="utf-8")))
     assert told <= known
@@ -207,6 +210,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
                 # The run of the README is finished here: it has no worker to ask.
                 expected = 0 if action in ("list", "delete") else 2
                 assert runs_command.main([action, *run]) == expected, line
+            case ["python", "-m", "interpret", *questions]:
+                assert interpret_command.main(questions) == 0, line
             case ["python", "-m", "text.storyteller", *flags]:
                 monkeypatch.setattr(sys, "argv", ["storyteller", *flags, "--megabytes", "0.01"])
                 storyteller.main()
