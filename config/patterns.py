@@ -14,6 +14,11 @@ def spread(pattern: str, n_layers: int) -> str:
     return (pattern * -(-n_layers // len(pattern)))[:n_layers]
 
 
+def shortest(letters: str) -> str:
+    """The shortest pattern that gives these letters, one for each layer: "w" for "wwww", "wf" for "wfwfw"."""
+    return next(letters[:length] for length in range(1, len(letters) + 1) if spread(letters[:length], len(letters)) == letters)
+
+
 def pattern_problem(name: str, pattern: str, letters: Mapping[str, str]) -> Problem | None:
     """Why this is no pattern of these letters, if it is none; `letters` says what each means."""
     if pattern and set(pattern) <= letters.keys():

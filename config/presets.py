@@ -1,4 +1,8 @@
-"""Named architectures: a preset is data (preset_files/*.toml), a size is data, and both only fill fields."""
+"""Named architectures: a preset is data (preset_files/*.toml), a size is data, and both only fill fields.
+
+A file has the fields of its family, and sizes: the published ones with all that they set and with the number of
+parameters that was published, and what the four sizes for training (preset_files/sizes.toml) set beside the usual.
+"""
 
 import tomllib
 from dataclasses import dataclass
@@ -7,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError, Problem
+from config.fields import FieldInfo, describe, is_active
 from config.model_config import ModelConfig
 
 FOLDER = Path(__file__).parent / "preset_files"
 PRESET_NAMES = ("gpt2", "llama", "olmo")  # in the order of the page's buttons
+MORE_PRESETS = (  # in the order of the page's list, which is grouped by who released them
+    "llama3", "opt", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe",
+    "olmo1", "olmo2", "olmo3", "olmoe", "pythia", "gptj", "gpt_neo", "gpt_oss", "phi", "phi3", "smollm3", "starcoder2",
+    "bloom", "mpt", "stablelm", "granite", "nemotron", "cohere", "cohere2", "glm", "glm4",
+)  # fmt: skip
 SIZES = ("tiny", "small", "medium", "full")
+PLAIN = "llama"  # what others are compared with: most families since are LLaMA with something exchanged
 
 
 @dataclass(frozen=True)
@@ -20,30 +31,57 @@ class PresetInfo:
 
     name: str
     title: str
+    group: str
+    """Who released it."""
     aliases: tuple[str, ...]
     summary: str
     source: str
     note: str
     fields: dict[str, Any]
+    sizes: dict[str, dict[str, Any]]
+    """Published sizes by name, with all fields that they set; and what the sizes for training set beside the usual."""
+    parameters: dict[str, int]
+    """The number of parameters of the published sizes, as it was published."""
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The names of the published sizes."""
+        return tuple(self.parameters)
 
 
 @cache
 def preset_info(name: str) -> PresetInfo:
     """The description of a preset by its exact name (`resolve_preset` takes what people type)."""
     values = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    return PresetInfo(name=name, **(values | {"aliases": tuple(values["aliases"])}))
+    sizes = values.pop("sizes", {})
+    parameters = {size: fields.pop("parameters") for size, fields in sizes.items() if "parameters" in fields}
+    aliases = tuple(values.pop("aliases"))
+    return PresetInfo(name=name, aliases=aliases, sizes=sizes, parameters=parameters, **values)
+
+
+def is_preset(name: str | None) -> bool:
+    """Whether there is a preset of exactly this name; a run may have been made by a version that had others."""
+    return name in PRESET_NAMES or name in MORE_PRESETS
+
+
+def has_size(preset: str, size: str | None) -> bool:
+    """Whether a preset can be taken in a size: one of the four, or one of its published ones."""
+    return size in SIZES or size in preset_info(preset).published
 
 
 @cache
-def size_fields(size: str) -> dict[str, int]:
-    """The fields that a size sets.
+def size_fields(size: str, preset: str = PLAIN) -> dict[str, Any]:
+    """The fields that a size of a preset sets, beside those that the preset itself sets.
 
     Raises:
         ConfigError: for an unknown size, with the list of sizes.
     """
-    if size not in SIZES:
-        raise ConfigError([Problem("size", f"model size {size[:40]!r} is not one of {', '.join(SIZES)}")])
-    return tomllib.loads((FOLDER / "sizes.toml").read_text(encoding="utf-8"))[size]
+    info = preset_info(preset)
+    if not has_size(preset, size):
+        known = ", ".join((*SIZES, *info.published))
+        raise ConfigError([Problem("size", f"model size {size[:40]!r} is not one of {known}")])
+    usual = tomllib.loads((FOLDER / "sizes.toml").read_text(encoding="utf-8"))
+    return usual.get(size, {}) | info.sizes.get(size, {})
 
 
 def resolve_preset(typed: str) -> str:
@@ -52,12 +90,11 @@ def resolve_preset(typed: str) -> str:
     Raises:
         ConfigError: for an unknown name, with the list of presets.
     """
-    for name in PRESET_NAMES:
+    names = (*PRESET_NAMES, *MORE_PRESETS)
+    for name in names:
         if typed.lower() in (name, *preset_info(name).aliases):
             return name
-    raise ConfigError(
-        [Problem("architecture", f"architecture {typed[:40]!r} is not one of {', '.join(PRESET_NAMES)} (or GPT)")]
-    )
+    raise ConfigError([Problem("architecture", f"architecture {typed[:40]!r} is not one of {', '.join(names)} (or GPT)")])
 
 
 def load_preset(name: str, size: str = "tiny") -> ModelConfig:
@@ -66,7 +103,8 @@ def load_preset(name: str, size: str = "tiny") -> ModelConfig:
     Raises:
         ConfigError: for an unknown preset or size.
     """
-    return ModelConfig.from_dict(preset_info(resolve_preset(name)).fields | size_fields(size))
+    preset = resolve_preset(name)
+    return ModelConfig.from_dict(preset_info(preset).fields | size_fields(size, preset))
 
 
 def changed_fields(config: ModelConfig, preset: str, size: str) -> dict[str, tuple[Any, Any]]:
@@ -80,3 +118,17 @@ def changed_fields(config: ModelConfig, preset: str, size: str) -> dict[str, tup
         for name, value in config.to_dict().items()
         if name != "d_vocab" and value != original[name]
     }
+
+
+def differences_between(preset: str, other: str = PLAIN) -> list[tuple[FieldInfo, Any, Any]]:
+    """What sets a preset apart from another one at the same size: (field, value in `other`, value in `preset`).
+
+    Told are the causes: not that a RoPE base means nothing any more without RoPE, nor what a new part has by default.
+    """
+    first, second = load_preset(other, "tiny").to_dict(), load_preset(preset, "tiny").to_dict()
+    found = []
+    for name, info in describe(ModelConfig).items():
+        before = first[name] if is_active(info, first) else info.default
+        if name != "d_vocab" and is_active(info, second) and second[name] != before:
+            found.append((info, before, second[name]))
+    return found

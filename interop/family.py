@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.errors import ConfigError, Problem
-from config.fields import describe, is_active
 from config.model_config import ModelConfig
+from config.presets import load_preset, preset_info
+from interop.canonical import canonical, differences
 from interop.keys import Key, Values
 from interop.tensor_names import Names
-
-# What only a training notices: a file of weights has no need to say it.
-ONLY_IN_TRAINING = frozenset({"dropout", "init_std", "scale_residual_init", "balance_loss"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
@@ -26,13 +23,15 @@ class Family:
     """As config.json says it."""
     class_name: str
     """The class that `transformers` builds for it."""
-    preset: str
-    """The preset of ours that it belongs to."""
+    presets: tuple[str, ...]
+    """The presets of ours that are models of this family, the plainest first."""
     fixed: Mapping[str, Any]
     """Fields that are the same in all its models, beside those that are as ModelConfig has them by default."""
     keys: tuple[Key, ...]
     only: Mapping[str, Any] = field(default_factory=dict)
     """Keys that another value would make another computation of, which is not here: their one value, or the default."""
+    harmless: tuple[str, ...] = ()
+    """Further keys that its files may have and that its computation does not notice."""
     names: Names
 
     def read(self, theirs: Values) -> ModelConfig:
@@ -45,7 +44,7 @@ class Family:
         fields = dict(self.fixed)
         for key in self.keys:
             try:
-                fields |= key.read(theirs)
+                fields |= key.read(theirs, fields)
             except ConfigError as error:
                 problems += error.problems
         problems += [
@@ -67,29 +66,23 @@ class Family:
     def in_the_way(self, config: ModelConfig) -> dict[str, tuple[Any, Any]]:
         """Where this family would make another model of a configuration: field -> (its value, the family's)."""
         try:
-            back = self.read(self.write(config)).to_dict()
+            back = self.read(self.write(config))
         except ConfigError as error:
             return {problem.field: (getattr(config, problem.field, None), None) for problem in error.problems}
-        mine = canonical(config).to_dict()
-        return {
-            name: (mine[name], back[name])
-            for name, info in describe(ModelConfig).items()
-            if name not in ONLY_IN_TRAINING and is_active(info, mine) and mine[name] != back[name]
-        }
+        return differences(canonical(config), back)
+
+    def name_of(self, config: ModelConfig) -> tuple[str, str | None]:
+        """The preset of a configuration, and the published size that it has, if it is one."""
+        for preset in self.presets:
+            for size in preset_info(preset).published:
+                if not differences(canonical(load_preset(preset, size)), canonical(config)):
+                    return preset, size
+        return self.presets[0], None
 
     def unread_keys(self, theirs: Values) -> list[str]:
         """Keys that were given and mean nothing here, in the order of the file."""
         known = {name for key in self.keys for name in key.names} | self.only.keys()
-        return [str(name) for name in theirs if name not in known | HARMLESS]
-
-
-def canonical(config: ModelConfig) -> ModelConfig:
-    """The same model, with those fields unset that say no more than unset would."""
-    usual_head = config.d_head is not None and config.d_head * config.n_heads == config.d_model
-    return config.replace(
-        n_kv_heads=None if config.n_kv_heads == config.n_heads else config.n_kv_heads,
-        d_head=None if usual_head else config.d_head,
-    )
+        return [str(name) for name in theirs if name not in known | HARMLESS | set(self.harmless)]
 
 
 def choose_family(families: Iterable[Family], config: ModelConfig, preset: str | None = None) -> Family:
@@ -101,8 +94,8 @@ def choose_family(families: Iterable[Family], config: ModelConfig, preset: str |
     obstacles = [(family, family.in_the_way(config)) for family in families]
     fitting = [family for family, found in obstacles if not found]
     if fitting:
-        return next((family for family in fitting if family.preset == preset), fitting[0])
-    nearest, found = min(obstacles, key=lambda pair: (len(pair[1]), pair[0].preset != preset))
+        return next((family for family in fitting if preset in family.presets), fitting[0])
+    nearest, found = min(obstacles, key=lambda pair: (len(pair[1]), preset not in pair[0].presets))
     told = ", ".join(f"{name} {_word(mine)} (it has {_word(theirs)})" for name, (mine, theirs) in found.items())
     raise ConfigError(
         [Problem("architecture", f"no family of Hugging Face is built like this; the nearest is {nearest.model_type}, "
@@ -126,6 +119,6 @@ HARMLESS = frozenset(
     chunk_size_feed_forward attn_pdrop embd_pdrop resid_pdrop attention_dropout hidden_dropout activation_dropout
     dropout layerdrop summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
     num_labels attn_implementation _attn_implementation n_ctx gradient_checkpointing pretraining_tp
-    router_aux_loss_coef output_router_logits reorder_and_upcast_attn
+    router_aux_loss_coef output_router_logits
     """.split()  # noqa: SIM905
 )

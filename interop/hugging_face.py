@@ -25,9 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from components.model import Transformer, build_model
+from config.data_config import DataConfig
 from config.errors import CheckpointError, ConfigError, RunError, TextError
 from config.flags import SentenceParser
 from config.model_config import ModelConfig
+from config.run_config import RunConfig
 from config.sizes import count_parameters
 from interop import imported_run, tokenizer_files, weights
 from interop.archive import unpack
@@ -37,6 +39,7 @@ from runs import machine
 from runs.checkpoints import choose
 from runs.files import read_json
 from runs.folder import CHECKPOINTS, RunFolder, find_run
+from text.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
 
@@ -142,7 +145,14 @@ def _import_folder(folder: Path, name: str, run_folder: Path | None, checkpoints
     say(f"tokenizer: {tokenizer.type}, {tokenizer.vocab_size:,} tokens")
     tensors = read_tensors(folder, found)
     origin = {"imported_from": name, "model_type": found.family.model_type}
-    return imported_run.write(run_folder, found.config, found.family.preset, tokenizer, tensors, origin, checkpoints)
+    return imported_run.write(run_folder, run_config(found, name, tokenizer), tokenizer, tensors, origin, checkpoints)
+
+
+def run_config(found: Description, name: str, tokenizer: Tokenizer) -> RunConfig:
+    """The configuration of the run that a description becomes."""
+    data = DataConfig(text_file=f"{name} (imported)", tokenizer_type=tokenizer.type)
+    preset, size = found.family.name_of(found.config)
+    return RunConfig(model=found.config, data=data, preset=preset, size=size)
 
 
 def export_checkpoint(checkpoint: Path, folder: Path) -> Family:

@@ -13,9 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from config.data_config import DataConfig
 from config.errors import RunError
-from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from runs.checkpoints import WEIGHTS, make_temporary_folder, publish
 from runs.files import sync_folder, write_json
@@ -38,8 +36,7 @@ def check_free(path: Path) -> None:
 
 def write(
     path: Path | None,
-    config: ModelConfig,
-    preset: str,
+    config: RunConfig,
     tokenizer: Tokenizer,
     tensors: Mapping[str, Tensor],
     source: Mapping[str, Any],
@@ -54,10 +51,8 @@ def write(
     staging = parent / f".import-{os.getpid()}"
     name = source["imported_from"]
     try:
-        data = DataConfig(text_file=f"{name} (imported)", tokenizer_type=tokenizer.type)
-        values = RunConfig(model=config, data=data, preset=preset)
-        run = create_run(staging, values, {"command": ["import", name], **source}, name)
-        _fill(run, config, tokenizer, tensors, source)
+        run = create_run(staging, config, {"command": ["import", name], **source}, name)
+        _fill(run, config.model.d_vocab, tokenizer, tensors, source)
         target = _move(run, parent, path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -70,13 +65,13 @@ def write(
 
 
 def _fill(
-    run: RunFolder, config: ModelConfig, tokenizer: Tokenizer, tensors: Mapping[str, Tensor], source: Mapping[str, Any]
+    run: RunFolder, d_vocab: int, tokenizer: Tokenizer, tensors: Mapping[str, Tensor], source: Mapping[str, Any]
 ) -> None:
     tokenizer.save(run.tokenizer_path)
     temporary = make_temporary_folder(run, step=0)
     save_file(dict(tensors), temporary / WEIGHTS)
     step = publish(run, 0, temporary)
-    write_json(run.data_path, {"name": source["imported_from"], "d_vocab": config.d_vocab, "imported": True})
+    write_json(run.data_path, {"name": source["imported_from"], "d_vocab": d_vocab, "imported": True})
     with RunLock(run):
         StateWriter(run).set("finished", "Imported: it was trained elsewhere.", last_checkpoint=step.name)
 

@@ -2,7 +2,7 @@
 
 Each kind of key reads and writes. `read` gets their whole table and gives fields of `ModelConfig`; `write` gets a
 configuration of ours and gives their keys. A key writes what it can: what a family cannot say is found by reading back
-what was written (interop/family.py).
+what was written (interop/family.py). Positions, windows and experts have kinds of their own in the files beside this.
 """
 
 from abc import ABC, abstractmethod
@@ -19,14 +19,12 @@ Values = Mapping[str, Any]
 class Key(ABC):
     """One or more keys of theirs and the fields of ours that they say."""
 
-    @property
-    @abstractmethod
-    def names(self) -> tuple[str, ...]:
-        """Their keys that are read here."""
+    names: tuple[str, ...]
+    """Their keys that are read here."""
 
     @abstractmethod
-    def read(self, theirs: Values) -> dict[str, Any]:
-        """Fields of ours.
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        """Fields of ours; `fields` are those that were read before, from the keys above this one in the table.
 
         Raises:
             ConfigError: the keys say something that this project does not have.
@@ -47,13 +45,15 @@ class Plain(Key):
     """What their class takes where the key is missing; a null that is there stays a null."""
     written: str = ""
     """Attribute of ModelConfig to write where it is not the field itself: kv_heads, which is never unset."""
+    also: str = ""
+    """An older spelling of the key, read where the first one is missing."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return (self.theirs,)
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.theirs, self.also) if self.also else (self.theirs,)
 
-    def read(self, theirs: Values) -> dict[str, Any]:
-        return {self.ours: theirs.get(self.theirs, self.default)}
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        return {self.ours: theirs.get(self.theirs, theirs.get(self.also, self.default))}
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return {self.theirs: getattr(config, self.written or self.ours)}
@@ -61,94 +61,163 @@ class Plain(Key):
 
 @dataclass(frozen=True)
 class Changed(Key):
-    """A key whose number has to be computed: logits_scaling divides, logit_scale multiplies."""
+    """A key whose value is said in another way: their logits_scaling divides, our logit_scale multiplies."""
 
     theirs: str
     ours: str
     default: Any
     to_ours: Callable[[Any, Values], Any]
+    """From its value and the fields that were read before."""
     to_theirs: Callable[[ModelConfig], Any]
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.theirs,)
 
-    def read(self, theirs: Values) -> dict[str, Any]:
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
         value = theirs.get(self.theirs, self.default)
-        try:
-            return {self.ours: self.to_ours(value, theirs)}
-        except (TypeError, ValueError, ArithmeticError, KeyError):
-            raise refusal(self.theirs, value) from None
+        return {self.ours: attempt(lambda: self.to_ours(value, fields), self.theirs, value)}
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         return {self.theirs: self.to_theirs(config)}
 
 
+@dataclass(frozen=True)
+class Repeated(Key):
+    """A key that must say again what another one has said: a model where they differ is not here."""
+
+    theirs: str
+    ours: str
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.theirs,)
+
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        if theirs.get(self.theirs, fields[self.ours]) != fields[self.ours]:
+            raise refusal(self.theirs, theirs[self.theirs])
+        return {}
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        return {self.theirs: getattr(config, self.ours)}
+
+
+@dataclass(frozen=True)
+class Computed(Key):
+    """A field for which there is no key, or one that may be missing: their code computes it from the others."""
+
+    ours: str
+    value: Callable[[Values], Any]
+    """From the fields that were read before."""
+    theirs: str = ""
+    """The key that wins where it is there and not null."""
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.theirs,) if self.theirs else ()
+
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        given = theirs.get(self.theirs)
+        computed = attempt(lambda: self.value(fields), self.ours, None) if given is None else given
+        return {self.ours: computed}
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        return {self.theirs: getattr(config, self.ours)} if self.theirs else {}
+
+
+@dataclass(frozen=True)
+class Inside(Key):
+    """Keys that stand in a table of their own inside of config.json: attn_config of MPT."""
+
+    theirs: str
+    keys: tuple[Key, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.theirs,)
+
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        inner = theirs.get(self.theirs, {})
+        if not isinstance(inner, Mapping):
+            raise refusal(self.theirs, inner)
+        found: dict[str, Any] = {}
+        for key in self.keys:
+            found |= key.read(inner, dict(fields) | found)
+        return found
+
+    def write(self, config: ModelConfig) -> dict[str, Any]:
+        inner: dict[str, Any] = {}
+        for key in self.keys:
+            inner |= key.write(config)
+        return {self.theirs: inner}
+
+
+# (gated or not, our mlp, our gelu_form or "") -> their names for the activation, the usual one first.
 ACTIVATIONS = {
-    "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh", "gelu": "exact",
-}  # fmt: skip
+    (False, "gelu", "tanh"): ("gelu_pytorch_tanh", "gelu_new", "gelu_fast"),
+    (False, "gelu", "exact"): ("gelu",),
+    (False, "relu", ""): ("relu",),
+    (False, "relu2", ""): ("relu2",),
+    (False, "silu", ""): ("silu", "swish"),
+    (True, "swiglu", ""): ("silu", "swish"),
+    (True, "geglu", "tanh"): ("gelu_pytorch_tanh", "gelu_new", "gelu_fast"),
+    (True, "geglu", "exact"): ("gelu",),
+    (True, "reglu", ""): ("relu",),
+}
 
 
 @dataclass(frozen=True)
 class Activation(Key):
-    """Which MLP: their name of the bend, with one matrix to widen or two (gated)."""
+    """Which MLP: their name of the activation, and whether the family's MLP is gated."""
 
     theirs: str
     default: str
     gated: bool
+    meaning: Mapping[str, str] | None = None
+    """Names that this family takes for others: the "gelu" of Gemma's first files is the tanh form."""
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
         return (self.theirs,)
 
-    def read(self, theirs: Values) -> dict[str, Any]:
-        name = theirs.get(self.theirs, self.default)
-        for (gated, mlp, form), known in self._table().items():
-            if gated == self.gated and name in known:
+    def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
+        given = theirs.get(self.theirs)
+        name = self.default if given is None else given
+        meant = (self.meaning or {}).get(name, name) if isinstance(name, str) else name
+        for (gated, mlp, form), known in ACTIVATIONS.items():
+            if gated == self.gated and meant in known:
                 return {"mlp": mlp} | ({"gelu_form": form} if form else {})
         raise refusal(self.theirs, name)
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
-        for (gated, mlp, form), known in self._table().items():
+        for (gated, mlp, form), known in ACTIVATIONS.items():
             if gated == self.gated and config.mlp == mlp and form in ("", config.gelu_form):
                 return {self.theirs: self.default if self.default in known else known[0]}
         return {}
 
-    @staticmethod
-    def _table() -> dict[tuple[bool, str, str], tuple[str, ...]]:
-        """(gated, mlp, gelu_form or nothing) -> their names, the usual one first."""
-        return {
-            (False, "gelu", "tanh"): ("gelu_pytorch_tanh", "gelu_new", "gelu_fast"),
-            (False, "gelu", "exact"): ("gelu",),
-            (True, "swiglu", ""): ("silu", "swish"),
-        }
 
+def attempt(compute: Callable[[], Any], key: str, value: Any) -> Any:
+    """What `compute` gives.
 
-@dataclass(frozen=True)
-class Rope(Key):
-    """The base of the rotation: rope_theta and rope_scaling in files of the hub, rope_parameters since version 5."""
-
-    default_theta: float = 10_000.0
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return ("rope_theta", "rope_scaling", "rope_parameters")
-
-    def read(self, theirs: Values) -> dict[str, Any]:
-        found = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
-        if not isinstance(found, Mapping):
-            raise refusal("rope_parameters", found)
-        kind = found.get("rope_type", found.get("type", "default"))
-        if kind != "default":
-            raise refusal("rope_type", kind)
-        return {"rope_theta": found.get("rope_theta", theirs.get("rope_theta", self.default_theta))}
-
-    def write(self, config: ModelConfig) -> dict[str, Any]:
-        if config.position != "rope":
-            return {}
-        return {"rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta}}
+    Raises:
+        ConfigError: it cannot compute with such a value.
+    """
+    try:
+        return compute()
+    except (TypeError, ValueError, ArithmeticError, KeyError):
+        raise refusal(key, value) from None
 
 
 def refusal(key: str, value: Any) -> ConfigError:
     """The sentence for a value that cannot be said in our words."""
     return ConfigError([Problem(key, f"{key} {str(value)[:60]!r} is not something this version can compute")])
+
+
+def whole(number: float) -> float:
+    """The same number, as an int where it is one but for rounding: some of their classes refuse 256.0."""
+    return round(number) if abs(number - round(number)) < 1e-6 * max(1.0, abs(number)) else number
+
+
+def score_scale(config: ModelConfig) -> float:
+    """What scores of attention are multiplied by."""
+    return config.head_dim**-0.5 if config.attention_scale is None else config.attention_scale

@@ -1,4 +1,4 @@
-"""How a tensor of ours lies in the tensors of a Hugging Face file: five layouts, each an exact two-way road.
+"""How a tensor of ours lies in the tensors of a Hugging Face file: seven layouts, each an exact two-way road.
 
     Same            one tensor, as it is
     Transposed      [in out] instead of [out in]: GPT-2's Conv1D
@@ -6,6 +6,8 @@
     Packed          ours are several, theirs is one: gate_proj, up_proj <- gate_up_proj
     PackedByHead    both are one, in another order of rows: ours is [all q | all k | all v], theirs goes kv head by kv
                     head, each with its queries: [q … q k v | q … q k v | …]
+    ShorterBy       theirs has rows in front that nobody reads
+    Stacked         ours is a matrix for each expert, theirs one tensor [expert in out]
 
 A layout moves numbers and computes none, so import and export are exact, bit for bit. It acts on rows, and a bias is a
 column of rows: one rule serves the weight and the bias of a module. It also acts on tensors without storage (device
@@ -99,6 +101,39 @@ class PackedByHead(Layout):
             part.unflatten(0, (config.kv_heads, -1, config.head_dim)) for part in tensor.split(rows_of_qkv(config))
         ]
         return [torch.cat(parts, dim=1).flatten(0, 2)]
+
+
+@dataclass(frozen=True)
+class ShorterBy(Layout):
+    """Rows in front that ours does not have; they are written as zeros."""
+
+    n_rows: int
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [tensor[self.n_rows :] for tensor in theirs]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [torch.cat([tensor.new_zeros(self.n_rows, *tensor.shape[1:]), tensor]) for tensor in ours]
+
+
+@dataclass(frozen=True)
+class Stacked(Layout):
+    """All experts in one tensor, transposed; `n_parts` matrices of ours share it, column by column in turn.
+
+    Ours come in the order gate of all experts, up of all experts. A bias is a matrix of one column less.
+    """
+
+    n_parts: int
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = theirs
+        parts = [tensor[..., part :: self.n_parts] for part in range(self.n_parts)]  # [expert (in) out]
+        return [matrix.mT if matrix.ndim == 2 else matrix for part in parts for matrix in part]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        matrices = torch.stack([matrix.mT if matrix.ndim == 2 else matrix for matrix in ours])
+        parts = matrices.unflatten(0, (self.n_parts, -1))  # [part expert (in) out]
+        return [parts.movedim(0, -1).flatten(-2)]
 
 
 def rows_of_qkv(config: ModelConfig) -> list[int]:

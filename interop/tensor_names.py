@@ -17,13 +17,13 @@ on the left are packed into one of theirs, and `joined`, `transposed` and `by_he
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from config.model_config import ModelConfig
-from interop.layouts import Joined, Layout, Packed, PackedByHead, Same, Transposed
+from interop.layouts import Joined, Layout, Packed, PackedByHead, Same, ShorterBy, Stacked, Transposed
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ def transposed(name: str) -> Place:
 def by_head(name: str) -> Place:
     """Theirs is packed kv head by kv head."""
     return Place((name,), PackedByHead())
+
+
+def without_first_rows(n_rows: int, name: str) -> Place:
+    """Theirs has so many rows more in front, which nobody reads."""
+    return Place((name,), ShorterBy(n_rows))
+
+
+def stacked(name: str) -> Place:
+    """Theirs is all experts in one tensor, [expert in out]."""
+    return Place((name,), Stacked(1))
+
+
+def stacked_in_turn(name: str) -> Place:
+    """Theirs is all experts in one tensor, with the columns of several matrices of ours in turn: g u g u …"""
+    return Place((name,), Stacked(2))
 
 
 Table = Mapping[str | tuple[str, ...], str | Place]
@@ -74,6 +89,11 @@ class Names:
     head: Table = field(default_factory=lambda: {"unembedding": "lm_head"})
     ignored: str = r"(?!)"
     """Matches tensors that carry nothing that was learned, such as masks in files of old versions."""
+
+    def with_parts(self, parts: Table, without: Collection[str] = ()) -> "Names":
+        """The same table with some lines of the blocks exchanged or added, and some gone."""
+        kept = {line: place for line, place in self.parts.items() if line not in without}
+        return replace(self, parts={**kept, **parts})
 
     @property
     def head_names(self) -> frozenset[str]:

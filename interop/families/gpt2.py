@@ -5,7 +5,7 @@ mask of every block as attn.bias (and attn.masked_bias), which is nothing learne
 """
 
 from interop.family import Family
-from interop.keys import Activation, Changed, Plain
+from interop.keys import Activation, Computed, Plain
 from interop.tensor_names import Names, transposed
 
 NAMES = Names(
@@ -26,7 +26,7 @@ NAMES = Names(
 GPT2 = Family(
     model_type="gpt2",
     class_name="GPT2LMHeadModel",
-    preset="gpt2",
+    presets=("gpt2",),
     fixed={"position": "learned", "norm": "layernorm"},
     keys=(
         Plain("vocab_size", "d_vocab", 50_257),
@@ -34,15 +34,12 @@ GPT2 = Family(
         Plain("n_layer", "n_layers", 12),
         Plain("n_head", "n_heads", 12),
         Plain("n_positions", "n_ctx", 1_024),
-        Changed(
-            "n_inner", "d_mlp", None,
-            to_ours=lambda value, theirs: 4 * theirs.get("n_embd", 768) if value is None else value,
-            to_theirs=lambda config: config.d_mlp,
-        ),
+        Computed("d_mlp", lambda fields: 4 * fields["d_model"], theirs="n_inner"),
         Activation("activation_function", "gelu_new", gated=False),
         Plain("layer_norm_epsilon", "norm_eps", 1e-5),
         Plain("tie_word_embeddings", "tie_embeddings", True),
     ),
     only={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
+    harmless=("reorder_and_upcast_attn",),
     names=NAMES,
-)  # fmt: skip
+)
