@@ -86,7 +86,7 @@ class OurRun:
         steps, started = 200, time.perf_counter()
         for _ in range(steps):
             self.worker._attend()
-            self.trainer._record(1.0, 1.0, 1e-3, 1, started)
+            self.trainer._record(1.0, 1.0, 1e-3, 1, started, [])
         logging = (time.perf_counter() - started) / steps
         return logging, median_seconds(self.trainer.evaluate, 3), median_seconds(self.trainer.save, 3)
 

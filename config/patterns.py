@@ -16,7 +16,8 @@ def spread(pattern: str, n_layers: int) -> str:
 
 def shortest(letters: str) -> str:
     """The shortest pattern that gives these letters, one for each layer: "w" for "wwww", "wf" for "wfwfw"."""
-    return next(letters[:length] for length in range(1, len(letters) + 1) if spread(letters[:length], len(letters)) == letters)
+    candidates = (letters[:length] for length in range(1, len(letters) + 1))
+    return next(pattern for pattern in candidates if spread(pattern, len(letters)) == letters)
 
 
 def pattern_problem(name: str, pattern: str, letters: Mapping[str, str]) -> Problem | None:

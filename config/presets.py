@@ -94,7 +94,8 @@ def resolve_preset(typed: str) -> str:
     for name in names:
         if typed.lower() in (name, *preset_info(name).aliases):
             return name
-    raise ConfigError([Problem("architecture", f"architecture {typed[:40]!r} is not one of {', '.join(names)} (or GPT)")])
+    message = f"architecture {typed[:40]!r} is not one of {', '.join(names)} (or GPT)"
+    raise ConfigError([Problem("architecture", message)])
 
 
 def load_preset(name: str, size: str = "tiny") -> ModelConfig:

@@ -13,7 +13,7 @@ SAME_NUMBER = 1e-6  # relative: √3072 is written with fewer digits by some tha
 
 
 def canonical(config: ModelConfig) -> ModelConfig:
-    """The same model, with patterns as short as they can be, and those fields unset that say no more than unset would."""
+    """The same model, its patterns as short as they can be, and unset what says no more than unset would."""
     letters = {
         name: shortest(spread(getattr(config, name), config.n_layers))
         for name in ("attention_pattern", "position_pattern", "moe_pattern")
@@ -30,7 +30,7 @@ def canonical(config: ModelConfig) -> ModelConfig:
         "attention_scale": same(config.attention_scale, config.head_dim**-0.5),
         "d_expert": config.d_expert == config.d_mlp,
     }
-    changes = {**letters, **{name: None for name, holds in unset.items() if holds}}
+    changes: dict[str, Any] = {**letters, **{name: None for name, holds in unset.items() if holds}}
     if config.n_experts is not None and "d" not in letters["moe_pattern"]:  # no MLP that is none of an expert's
         changes |= {"d_mlp": config.expert_width, "d_expert": None}
     return config.replace(**changes)

@@ -1,7 +1,7 @@
 """How config.json says which layers have experts: lists, steps and first layers, as one pattern of ours.
 
-    qwen        (layer + 1) % decoder_sparse_step == 0 has experts, but those in mlp_only_layers have none
-    deepseek    the first first_k_dense_replace layers have none
+qwen        (layer + 1) % decoder_sparse_step == 0 has experts, but those in mlp_only_layers have none
+deepseek    the first first_k_dense_replace layers have none
 """
 
 from dataclasses import dataclass

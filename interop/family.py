@@ -15,6 +15,7 @@ from interop.canonical import canonical, differences
 from interop.keys import Key, Values
 from interop.tensor_names import Names
 
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One `model_type`."""

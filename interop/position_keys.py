@@ -125,7 +125,7 @@ def share_of(config: ModelConfig) -> float:
 def scaling_of(table: Mapping[str, Any], theirs: Values, fields: Values) -> dict[str, Any]:
     """Fields of ours about scaling."""
     kind = table.get("rope_type", table.get("type", "default"))
-    n_ctx = fields.get("n_ctx")
+    n_ctx: Any = fields.get("n_ctx")
     original = table.get(ORIGINAL, theirs.get(ORIGINAL, n_ctx))
     match kind:
         case "default" | None:
@@ -142,7 +142,7 @@ def scaling_of(table: Mapping[str, Any], theirs: Values, fields: Values) -> dict
         case "yarn":
             factor = table.get("factor") or attempt(lambda: n_ctx / original, ORIGINAL, original)
             named = {ours: table[name] for ours, name in YARN.items() if table.get(name) is not None}
-            weights = table.get("mscale"), table.get("mscale_all_dim")
+            weights: list[Any] = [table.get("mscale"), table.get("mscale_all_dim")]
             if all(weights) and "rope_attention_factor" not in named:
                 longer = attempt(lambda: [magnitude(factor, weight) for weight in weights], "mscale", weights)
                 named["rope_attention_factor"] = longer[0] / longer[1]

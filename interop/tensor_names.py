@@ -19,6 +19,7 @@ on the left are packed into one of theirs, and `joined`, `transposed` and `by_he
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -64,7 +65,7 @@ def stacked_in_turn(name: str) -> Place:
     return Place((name,), Stacked(2))
 
 
-Table = Mapping[str | tuple[str, ...], str | Place]
+Table = Mapping[Any, str | Place]  # keys are strings, and tuples of them (Mapping would not take either)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ QUERY_SCALE = Changed(
     to_ours=lambda value, fields: value**-0.5, to_theirs=lambda config: whole(score_scale(config) ** -2),
 )  # fmt: skip
 SANDWICH = {
-    "attention_out_norm": "post_attention_layernorm",
+    "attention_output_norm": "post_attention_layernorm",
     "mlp_norm": "pre_feedforward_layernorm",
-    "mlp_out_norm": "post_feedforward_layernorm",
+    "mlp_output_norm": "post_feedforward_layernorm",
 }
 
 GEMMA = Family(

@@ -1,4 +1,5 @@
-"""GLM-4: half of each head turned, in neighbouring pairs; biases on queries, keys and values; gate and up in one matrix.
+"""GLM-4: half of each head turned, in neighbouring pairs; biases on queries, keys and values; gate and up packed.
+
 GLM-4-0414 (glm4) adds norms on what each part adds.
 """
 
@@ -21,9 +22,7 @@ PARTS = NAMES.with_parts(
     {("mlp.gate_proj", "mlp.up_proj"): "mlp.gate_up_proj"}, without=("mlp.gate_proj", "mlp.up_proj")
 )
 
-GLM = Family(
-    model_type="glm", class_name="GlmForCausalLM", presets=("glm",), fixed=FIXED, keys=KEYS, names=PARTS
-)
+GLM = Family(model_type="glm", class_name="GlmForCausalLM", presets=("glm",), fixed=FIXED, keys=KEYS, names=PARTS)
 
 GLM4 = Family(
     model_type="glm4",
@@ -32,6 +31,6 @@ GLM4 = Family(
     fixed={**FIXED, "norm_placement": "sandwich"},
     keys=KEYS,
     names=PARTS.with_parts(
-        {"attention_out_norm": "post_self_attn_layernorm", "mlp_out_norm": "post_mlp_layernorm"}
+        {"attention_output_norm": "post_self_attn_layernorm", "mlp_output_norm": "post_mlp_layernorm"}
     ),
 )

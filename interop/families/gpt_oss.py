@@ -1,5 +1,5 @@
-"""gpt-oss: a learned score in every softmax that leads nowhere (sinks), a window in every second layer, YaRN, and four
-of its experts for each token, which clamp what they multiply. Experts lie stacked, [expert in out], gate and up in turn.
+"""gpt-oss: a learned score in every softmax that leads nowhere (sinks), a window in every second layer, YaRN, and
+experts that clamp what they multiply. The experts lie stacked, [expert in out], columns of gate and up in turn.
 
 The released files hold the experts in four bits (MXFP4), which cannot be read here: unpack them with `transformers`.
 """

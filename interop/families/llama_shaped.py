@@ -1,10 +1,10 @@
 """Families with LLaMA's names and a difference or two: StarCoder2, StableLM, Granite, SmolLM3, Nemotron.
 
-    StarCoder2   LayerNorm, biases, a plain GELU MLP under names of GPT-2's, keys and values shared by few heads, a window
-    StableLM     LayerNorm, a quarter of each head turned
-    Granite      four factors: on the embedding, on attention, on what each part adds, and on the logits
-    SmolLM3      no positions in every fourth layer
-    Nemotron     LayerNorm with gains learned from 1, half of each head turned, squared ReLU
+StarCoder2   LayerNorm, biases, a plain GELU MLP under names of GPT-2's, keys and values shared by few heads, a window
+StableLM     LayerNorm, a quarter of each head turned
+Granite      four factors: on the embedding, on attention, on what each part adds, and on the logits
+SmolLM3      no positions in every fourth layer
+Nemotron     LayerNorm with gains learned from 1, half of each head turned, squared ReLU
 """
 
 from interop.families.llama import ATTENTION_BIAS, NAMES, NO_BIAS, ROPE_AND_RMSNORM, heads, sizes

@@ -11,7 +11,7 @@ from interop.keys import Activation, Plain
 from interop.layer_keys import LayerTypes, repeated
 from interop.position_keys import Rope, RopeByLayer
 
-OUTPUT_NORMS = {"attention_norm": "post_attention_layernorm", "mlp_norm": "post_feedforward_layernorm"}
+OUTPUT_NORMS = {"attention_output_norm": "post_attention_layernorm", "mlp_output_norm": "post_feedforward_layernorm"}
 
 OLMO = Family(
     model_type="olmo",

@@ -1,4 +1,4 @@
-"""Qwen 2 and 2.5: LLaMA with biases on queries, keys and values; Qwen 3: without them, with a norm on each head instead.
+"""Qwen 2 and 2.5: LLaMA with biases on queries, keys and values. Qwen 3: a norm on each head of them instead.
 
 Qwen2-MoE and Qwen3-MoE replace the MLP by experts; the first has shared ones behind a gate. A model with windows has
 them from layer max_window_layers on.

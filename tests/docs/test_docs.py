@@ -30,7 +30,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "interop",
                   "interpret", "learn", "pages", "runs", "text", "training", "ui")  # fmt: skip
 # Their files are not listed one by one.
-TREE_AS_FOLDERS = ("tests", "text/story_grammar", "learn/chapters", "learn/notebooks")
+TREE_AS_FOLDERS = ("tests", "config/preset_files", "text/story_grammar", "learn/chapters", "learn/notebooks")
 # Settings that make any training of the README take a second.
 SMALL = ["--max_steps", "2", "--batch_size", "2", "--eval_iters", "1", "--sample_tokens", "5", "--d_model", "16",
          "--n_heads", "2", "--n_kv_heads", "1", "--n_layers", "1", "--d_mlp", "16", "--n_ctx", "32",
