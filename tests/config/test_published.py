@@ -14,7 +14,20 @@ PUBLISHED = [(preset, size) for preset in ALL for size in preset_info(preset).pu
 UNREAD_ROWS = {"opt": 2}
 MANY_MODULES = {"qwen3_moe", "qwen2_moe", "olmoe", "gpt_oss", "mixtral"}  # one for each expert: seconds to build
 # Presets with a switch that no component computes yet.
-WAITING = frozenset(ALL) - {"gpt2", "llama", "olmo", "llama3", "opt", "mixtral", "qwen2", "qwen2_moe", "mpt"}
+WAITING = frozenset(ALL) - {
+    "gpt2",
+    "llama",
+    "olmo",
+    "llama3",
+    "opt",
+    "mixtral",
+    "qwen2",
+    "qwen2_moe",
+    "mpt",
+    "olmo1",
+    "gemma",
+    "bloom",
+}
 
 
 def published(preset: str, size: str) -> int:
