@@ -4,6 +4,7 @@
     python -m interpret lens CHECKPOINT --text "The king"      what the model would say after each layer
     python -m interpret next CHECKPOINT --text "The king"      the likeliest next tokens
     python -m interpret importance CHECKPOINT --text "…"       what each head, MLP and layer is worth
+    python -m interpret compare CHECKPOINT CHECKPOINT          which of two is better, and is it real?
 
 CHECKPOINT is a run (folder, id or name: its best checkpoint), a step folder, or the weights file in one. With --json
 the answer is one JSON object, else a table; checkpoint and text are named in both. Exit status: 0 done, 2 wrong usage
@@ -20,6 +21,7 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.flags import SentenceParser, add_flag
+from interpret import compare_command
 from runs import machine
 from runs.checkpoints import choose
 from runs.folder import CHECKPOINTS, RunFolder, find_run
@@ -49,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
                 "What stands for a part: its mean over the text, or nothing. Default mean.",
             )
             add_flag(command, "replacement", choices=choices, help=words)
+    compare_command.add_arguments(commands.add_parser("compare", help="which of two is better, and is it real?"))
     return parser
 
 
@@ -59,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show becomes a question mark
     try:
-        print(answer(given), flush=True)
+        print(compare_command.answer(given) if given["command"] == "compare" else answer(given), flush=True)
     except ConfigError as error:
         return _refuse("; ".join(problem.message for problem in error.problems))
     except ValueError as error:  # checkpoint, run or text, or a question that this model cannot answer
