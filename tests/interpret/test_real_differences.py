@@ -119,7 +119,7 @@ def test_without_token_files_a_text_is_asked_for(runs, place):
 
 def test_a_text_that_one_cannot_read_is_refused_with_the_name(runs):
     text = Text("The wolf said: Ω. ".encode() * 100, "greek.txt")
-    with pytest.raises(TextError, match="one cannot read this text: .*Ω"):
+    with pytest.raises(TextError, match=r"one cannot read this text: .*Ω"):
         compare_checkpoints(choose(runs["bytes"]), choose(runs["one"]), text)
 
 
