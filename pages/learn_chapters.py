@@ -3,10 +3,11 @@
 import streamlit as st
 
 from ui import learn_engine as engine
-from ui import learn_progress, learn_reader
+from ui import learn_progress, learn_reader, learn_walk
 
+WALK = "walk"  # not a chapter: a sentence followed through a model
 PARTS = {
-    "Begin": ("00",),
+    "Begin": ("00", WALK),
     "From text to numbers": ("01", "02"),
     "The parts": ("03", "04", "05", "06"),
     "The machine": ("07", "08", "09"),
@@ -27,7 +28,7 @@ def draw_contents(titles: dict[str, str], opened: str, done: dict[str, list[int]
     for part, numbers in PARTS.items():
         with st.container(gap=None):
             st.caption(part)
-            for slug in (slug for slug in titles if slug[:2] in numbers):
+            for slug in (slug for slug in titles if slug in numbers or slug[:2] in numbers):
                 st.button(
                     titles[slug],
                     key=f"open-{slug}",
@@ -51,26 +52,29 @@ def draw_choice(titles: dict[str, str], opened: str) -> None:
 
 chapters = {chapter.slug: chapter for chapter in engine.chapters()}
 asked = st.query_params.get(ADDRESS, "")
-opened = asked if asked in chapters else next(iter(chapters))
+first, *others = chapters
+titles = {first: chapters[first].title, WALK: "Walk through a sentence"}
+titles |= {slug: chapters[slug].title for slug in others}
+opened = asked if asked in titles else first
 st.title("Learn", anchor=False)
 st.html('<p class="lead">How a language model works, one question at a time. Every number here was computed.</p>')
-if asked and asked not in chapters:
+if asked and asked not in titles:
     st.warning("There is no chapter of that name; this is the first one.")
 with st.container(key="learn"):
     left, right = st.columns([3, 9], gap="large")
-titles = {slug: chapter.title for slug, chapter in chapters.items()}
 with left:
     with st.container(key="contents"):
         draw_contents(titles, opened, learn_progress.read())
     with st.container(key="chapter_choice"):
         draw_choice(titles, opened)
 with right, st.container(key="chapter"):
-    learn_reader.draw(chapters[opened])
-    order = list(chapters)
-    after = order[order.index(opened) + 1 :]
-    if after:
-        following = chapters[after[0]]
+    if opened == WALK:
+        learn_walk.draw()
+    else:
+        learn_reader.draw(chapters[opened])
+    order = list(titles)
+    if after := order[order.index(opened) + 1 :]:
         st.button(
-            f"Next: {following.title}", key="next-chapter", icon=":material/arrow_forward:",
-            on_click=open_chapter, args=(following.slug,),
+            f"Next: {titles[after[0]]}", key="next-chapter", icon=":material/arrow_forward:",
+            on_click=open_chapter, args=(after[0],),
         )  # fmt: skip

@@ -54,3 +54,37 @@ def figure(name: str, values: tuple[tuple[str, float], ...]) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(drawn.to_json())
     plain["layout"].pop("template", None)
     return plain
+
+
+@st.cache_resource(max_entries=2, show_spinner="Opening the model …")
+def _subject(path: str, stamp: str) -> Any:
+    """A checkpoint with its activation points; one for all sessions, only read."""
+    from interpret.subject import open_subject
+
+    return open_subject(path)
+
+
+@st.cache_data(max_entries=32, show_spinner="Following the sentence …")
+def walk(path: str, stamp: str, text: str) -> tuple[Any, str]:
+    """A text on its way through a checkpoint, or None and why not."""
+    from config.errors import CheckpointError, RunError, TextError
+    from learn.walk import walk as follow
+
+    try:
+        return follow(_subject(path, stamp), text), ""
+    except (TextError, CheckpointError, RunError) as error:
+        return None, str(error)
+
+
+def explain(what: str, path: str, stamp: str, found: Any, *place: int) -> str:
+    """The formula of one number with its values: what is "share", "embedding", "probability", "logit" or "length"."""
+    from learn import walk as walking
+
+    if what == "logit":
+        return walking.explain_logit(_subject(path, stamp), found, *place)
+    explanations: dict[str, Any] = {
+        "share": walking.explain_share, "embedding": walking.explain_embedding,
+        "probability": walking.explain_probability, "length": walking.explain_length,
+    }  # fmt: skip
+    explained: str = explanations[what](found, *place)
+    return explained

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from learn.chapter import read_chapters
+from tests.app.fake_runs import add_checkpoint, make_run
 from ui import learn_progress
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +68,23 @@ def test_notes_that_cannot_be_read_are_no_error(checkpoints, content):
     checkpoints.mkdir()
     (checkpoints / learn_progress.FILE).write_text(content)
     assert learn_progress.read() in ({}, {"04_attention": [2]})
+
+
+def test_without_a_model_the_walk_invites_to_train_one(page):
+    page.query_params["chapter"] = "walk"
+    page.run()
+    assert not page.exception
+    assert page.button(key="walk-demo").label == "Train a tiny LLaMA now"
+
+
+def test_a_sentence_is_followed_and_an_unknown_character_is_said(page, checkpoints):
+    add_checkpoint(make_run(checkpoints, state="finished"))
+    page.query_params["chapter"] = "walk"
+    page.run()
+    page.text_input(key="walk-sentence").set_value("we speak").run()
+    assert not page.exception
+    assert [part.value for part in page.subheader] == [
+        "1 · Tokens", "2 · Vectors", "3 · Attention", "4 · The stream", "5 · What comes next",
+    ]  # fmt: skip
+    page.text_input(key="walk-sentence").set_value("王").run()
+    assert not page.exception and "王" in page.warning[0].value
