@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-MODULES = ("text", "attention", "norms", "model", "learning", "larger")
+MODULES = ("text", "attention", "norms", "model", "learning", "larger", "inside")
 Figure = Callable[..., go.Figure]
 
 
