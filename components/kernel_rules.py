@@ -1,26 +1,23 @@
 """Which kernel a `fused` component takes, by measurement: the one place for these decisions, with the numbers.
 
-Measured with torch 2.13. Times are of forward and backward together. "tiny" is 4 layers, d_model 128, context 64, batch
-12; "small" is 6 layers, d_model 384, context 256, batch 12; a processor "with bf16" multiplies bfloat16 (avx512_bf16).
+Measured with torch 2.13 on a processor that multiplies bfloat16 (avx512_bf16), by `python -m benchmarks.kernels`:
+forward and backward together, milliseconds of one thread. "tiny" is d_model 128, context 64; "small" d_model 384,
+context 256; batch 12.
 
-| what | one thread, float32 | tiny | small |
-|---|---|---|---|
-| LayerNorm | F.layer_norm | 0.34 ms | 2.9 ms |
-| RMSNorm | F.rms_norm | 1.05 ms | 14.2 ms |
-| | own backward (rmsnorm.py) | 0.61 ms | 5.8 ms |
-| GELU, tanh form | F.gelu | 3.0 ms | 34 ms |
-| | from torch.tanh, own backward | 3.1 ms | 54 ms, so not taken |
-| GELU, exact | F.gelu | 1.0 ms | 11.7 ms; a model may not change its form for it |
+| what | | float32: tiny | small | bfloat16: tiny | small |
+|---|---|---|---|---|---|
+| LayerNorm | F.layer_norm | 0.17 | 1.7 | | |
+| RMSNorm | F.rms_norm | 0.87 | 7.2 | | |
+| | own backward (rmsnorm.py) | 0.39 | 3.4 | | |
+| GELU, tanh form | F.gelu | 1.7 | 17.6 | 1.9 | 19.1 |
+| | written out from the sigmoid | 2.9 | 37.1 | 2.1 | 19.2 |
+| GELU, exact | F.gelu | 1.0 | 9.7 | 1.0 | 7.1 |
+| attention | one kernel | 2.3 | 65 | 10.3 | 77 |
+| | written out | 2.7 | 68 | 2.0 | 31 |
 
-| attention | in a training step, against nanoGPT's | tiny | small |
-|---|---|---|---|
-| bfloat16, CPU with bf16 | one kernel | 1.20 x | 1.73 x |
-| | written out | 1.57-1.72 x | 2.00 x |
-| float32, CPU | one kernel against written out, one thread | 1.00 : 0.93 | 1.00 : 0.77 |
-| float32, CPU, compiled, two threads | one kernel | 1.17 x | |
-| | written out | 1.24 x | |
-
-In bfloat16 the attention kernel's backward takes 12.7 ms of a 30 ms step, the same work written out 3.5 ms.
+So in bfloat16 attention is written out: the kernel's backward pass is slow there. A compiled step in float32 was faster
+with it too, for short contexts (1.24 to 1.17 times a plain loop; measured before the rule, which no command undoes).
+The tanh form of GELU stays torch's: it costs twice the exact one, but a model may not change its form.
 """
 
 import torch

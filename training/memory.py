@@ -13,9 +13,8 @@ def keep_freed_memory() -> None:
     """Let this process keep memory that it frees, for its next step, instead of giving it back to the system.
 
     Every training step asks for the same tensors. Large ones (up to 32 MB), and the end of the heap, would each time be
-    taken from the system anew and cleared page by page: 85,000 page faults a step with 6 layers, d_model 384, context
-    256, batch 12. Without them the step takes 2.23 instead of 2.47 s of one processor (4 layers, d_model 128, context
-    64: 68 instead of 70 ms). For a process that trains and then ends; elsewhere than with glibc it does nothing.
+    taken from the system anew and cleared page by page, tens of thousands of pages in a step (counted in
+    tests/training/test_memory.py). For a process that trains and then ends; elsewhere than with glibc it does nothing.
     """
     if sys.platform != "linux":
         return
