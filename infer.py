@@ -12,6 +12,7 @@ import argparse
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +115,7 @@ def continue_text(given: dict[str, Any]) -> int:
     model = load_model(folder, device=device)
     draft = None if draft_folder is None else load_model(draft_folder, device=device)
     writer = Writer(model, tokenizer, draft)
-    if order.settings.quantize == "int8" and writer.rounds_nothing():
-        tell("--quantize int8 has no effect: only large matrices on the CPU are rounded, and this model has none")
+    order = without_idle_speed(writer, order)
     output: Output = JsonOutput(tokenizer) if is_json else PlainOutput()
     with few_threads(model):
         if "interactive" in given:
@@ -128,6 +128,22 @@ def continue_text(given: dict[str, Any]) -> int:
             report = writer.write(prompt, order, output)
             tell_statistics(writer, prompt, order, report, folder)
     return EXIT_DONE
+
+
+def without_idle_speed(writer: Writer, order: Order) -> Order:
+    """The order without --quantize and --compile where they can do nothing here, which is said."""
+    quantize, reason = order.settings.quantize, "it is for large matrices on the CPU, and this model has none"
+    if quantize != "none" and writer.speeds_up_nothing(quantize, compiled=False):
+        tell(f"--quantize {quantize} has no effect: {reason}")
+    if not order.settings.compile:
+        return order
+    try:
+        if not writer.speeds_up_nothing("float32", compiled=True):
+            return order
+    except ConfigError as error:
+        reason = error.problems[0].message
+    tell(f"--compile has no effect: {reason}")
+    return replace(order, settings=order.settings.replace(compile=False))
 
 
 def converse(writer: Writer, order: Order, output: Output, given: dict[str, Any]) -> None:

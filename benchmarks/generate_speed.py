@@ -1,14 +1,18 @@
 """How fast one text is written here, beside Hugging Face's `generate` on the same weights.
 
-    python -m benchmarks.generate_speed                               (all shapes; 10 minutes on two quiet cores)
+    python -m benchmarks.generate_speed                               (all shapes; 15 minutes on two quiet cores)
     python -m benchmarks.generate_speed --shapes 4x128 --new_tokens 100 --rounds 3 --threads 1
 
-All sides write in turn, in one process with the same number of threads, so that a busy machine slows all of them; each
-round's ratio compares neighbours in time, and the median over the rounds counts. Temperature 0.8 and top-k 50, float32,
-batch 1. The weights are ours, copied into a GPT2LMHeadModel. Needs the development group (`transformers`).
+Four ways of ours, each beside theirs in float32: as the model is, with `--compile` of infer.py, and with its
+`--quantize float16` and `int8`. All write in turn, in one process with the same number of threads, so that a busy
+machine slows all of them; each round's ratio compares neighbours in time, and the median over the rounds counts.
+Temperature 0.8 and top-k 50, batch 1. The weights are ours, copied into a GPT2LMHeadModel. The aims are those of the
+first way for the two small shapes, of float16 for the large one, and of compiled products. Needs the development group
+(`transformers`).
 """
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -22,14 +26,26 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from components.kv_cache import KVCache
 from components.model import build_model
 from config.model_config import ModelConfig
+from generation.compiled import kernel
 from generation.generate import generate
 from generation.reading import last_logits
 from generation.samplers import build_samplers
 
 SHAPES = {"4x128": (4, 128, 4, 65), "6x384": (6, 384, 6, 65), "gpt2": (12, 768, 12, 50257)}
-AIMS = {"4x128": 2.5, "6x384": 1.4, "gpt2": 2.0}  # times their speed
+WAYS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "compiled": {"compiled": True},
+    "float16": {"weights": "float16"},
+    "int8": {"weights": "int8"},
+}
+# Times their speed.
+AIMS = {
+    ("4x128", "float32"): 2.5, ("6x384", "float32"): 1.4, ("gpt2", "float16"): 2.0,
+    ("4x128", "compiled"): 3.5, ("6x384", "compiled"): 2.0, ("gpt2", "compiled"): 2.0,
+}  # fmt: skip
 N_CTX, PREFILL = 1024, 1000
 PROMPT = [1, 2, 3, 4]
+THEIRS = "theirs"
 
 
 def main() -> int:
@@ -41,32 +57,43 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="for all sides")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    kernel()  # built before anybody writes
     reached = [compare(shape, arguments) for shape in arguments.shapes]
     return 0 if all(reached) else 1
 
 
 def compare(shape: str, arguments: argparse.Namespace) -> bool:
-    """One table of one shape: tokens per second of each side, and the median ratio to theirs."""
+    """One table of one shape: a line for each way, and one for the prompt."""
     n_layers, d_model, n_heads, d_vocab = SHAPES[shape]
     config = ModelConfig(
         n_layers=n_layers, d_model=d_model, n_heads=n_heads, d_mlp=4 * d_model, d_vocab=d_vocab, n_ctx=N_CTX
     )
     model = build_model(config, seed=1).eval()
     theirs = as_hugging_face(model)
-    sides = {"theirs": lambda count: write_theirs(theirs, count), "ours": lambda count: write_ours(model, count)}
-    seconds = in_turn(sides, arguments.new_tokens, arguments.rounds)
-    ratio = statistics.median(a / b for a, b in zip(seconds["theirs"], seconds["ours"], strict=True))
-    theirs_speed, our_speed = (arguments.new_tokens / statistics.median(times) for times in seconds.values())
-    print(
-        f"{shape:>6}  theirs {theirs_speed:6,.0f}, ours {our_speed:6,.0f} tokens/s: {ratio:.2f} x (aim {AIMS[shape]})"
-    )
+    ours = {way: functools.partial(write_ours, model, **settings) for way, settings in WAYS.items()}
+    seconds = in_turn({THEIRS: functools.partial(write_theirs, theirs), **ours}, arguments.new_tokens, arguments.rounds)
+    reached = [report(shape, way, seconds, arguments.new_tokens) for way in ours]
     prefill = in_turn(
-        {"theirs": lambda count: read_theirs(theirs, count), "ours": lambda count: read_ours(model, count)}, PREFILL, 3
+        {THEIRS: functools.partial(read_theirs, theirs), "ours": functools.partial(read_ours, model)}, PREFILL, 3
     )
-    faster = statistics.median(a / b for a, b in zip(prefill["theirs"], prefill["ours"], strict=True))
     took = statistics.median(prefill["ours"])
+    faster = median_ratio(prefill[THEIRS], prefill["ours"])
     print(f"{shape:>6}  a prompt of {PREFILL:,} tokens in {took:.2f} s: {faster:.2f} x", flush=True)
-    return ratio >= AIMS[shape]
+    return all(reached)
+
+
+def report(shape: str, way: str, seconds: dict[str, list[float]], count: int) -> bool:
+    """One line: tokens per second of both sides, the median ratio, and whether the aim is reached, if there is one."""
+    ratio, aim = median_ratio(seconds[THEIRS], seconds[way]), AIMS.get((shape, way))
+    theirs_speed, our_speed = (count / statistics.median(seconds[side]) for side in (THEIRS, way))
+    line = f"{shape:>6}  theirs {theirs_speed:6,.0f}, {way:>8} {our_speed:6,.0f} tokens/s: {ratio:.2f} x"
+    print(line + (f" (aim {aim})" if aim else ""), flush=True)
+    return aim is None or ratio >= aim
+
+
+def median_ratio(slower: list[float], faster: list[float]) -> float:
+    """The median of the rounds' own ratios."""
+    return statistics.median(a / b for a, b in zip(slower, faster, strict=True))
 
 
 def in_turn(sides: dict[str, Callable[[int], None]], count: int, rounds: int) -> dict[str, list[float]]:
@@ -82,9 +109,9 @@ def in_turn(sides: dict[str, Callable[[int], None]], count: int, rounds: int) ->
     return seconds
 
 
-def write_ours(model: nn.Module, count: int) -> None:
+def write_ours(model: nn.Module, count: int, **way: Any) -> None:
     samplers = build_samplers(temperature=0.8, top_k=50, top_p=None)
-    steps = generate(model, PROMPT, max_new_tokens=count, samplers=samplers, seed=1)
+    steps = generate(model, PROMPT, max_new_tokens=count, samplers=samplers, seed=1, **way)
     assert sum(1 for _ in steps) == count
 
 

@@ -22,24 +22,31 @@ from torch import Tensor, nn
 
 from components.kv_cache import KVCache
 from components.model import Transformer
+from generation.compiled import CompiledProjection
 from generation.decode_parts import AttentionStep, MLPStep, Positions, Stream
 from generation.decode_support import knows_model
-from generation.projections import Int8Projection, Projections
+from generation.projections import ExactProjection, Projections
 
 
 class DecodePlan:
     """Everything a step needs, in the order in which it is used."""
 
     @staticmethod
-    def of(model: nn.Module, cache: KVCache, weights: str = "float32") -> "DecodePlan | None":
+    def of(model: nn.Module, cache: KVCache, weights: str = "float32", compiled: bool = False) -> "DecodePlan | None":
         """The plan of a model and the cache it continues, or None if the model has anything that a plan does not know.
 
-        The cache must hold a single text without padding, in float32. `weights` "int8" rounds the large matrices.
-        """
-        return DecodePlan(model, cache, weights) if isinstance(model, Transformer) and knows_model(model) else None
+        The cache must hold a single text without padding, in float32. `weights`: one of WEIGHTS;
+        `compiled`: large matrices that stay exact go through the kernel of generation/compiled.py.
 
-    def __init__(self, model: Transformer, cache: KVCache, weights: str = "float32") -> None:
-        self._projections = projections = Projections(weights)
+        Raises:
+            ConfigError: that kernel cannot be built.
+        """
+        if not isinstance(model, Transformer) or not knows_model(model):
+            return None
+        return DecodePlan(model, cache, Projections(weights, CompiledProjection if compiled else ExactProjection))
+
+    def __init__(self, model: Transformer, cache: KVCache, projections: Projections) -> None:
+        self.projections = projections
         parts: Any = model  # nn.Module's attributes have no type
         self.cache = cache
         with torch.inference_mode():
@@ -58,11 +65,6 @@ class DecodePlan:
             ]
             self.final_norm = self.stream.normalizer(parts.final_norm)
             self.unembedding = projections.of([model.unembedding_matrix], [None])
-
-    @property
-    def is_rounded(self) -> bool:
-        """Whether any matrix is read in 8 bits; asking for them changes nothing where none is large enough and fits."""
-        return any(isinstance(projection, Int8Projection) for projection in self._projections.made)
 
     @torch.inference_mode()
     def step(self, token: int) -> Float[Tensor, "1 d_vocab"]:

@@ -22,9 +22,10 @@ from torch import nn
 
 from config.errors import ConfigError, Problem
 from config.model_config import ModelConfig
+from generation.projections import WEIGHTS
 from generation.sampler import Sampler, Text
 from generation.step import Step, draw_steps
-from generation.window import WEIGHTS, Window, find_policy_problems
+from generation.window import Window, find_policy_problems
 
 __all__ = ["Step", "generate", "generate_batch"]
 
@@ -43,6 +44,7 @@ def generate(
     sliding: str = "reencode",
     use_plan: bool = True,
     weights: str = "float32",
+    compiled: bool = False,
 ) -> Generator[Step, None, None]:
     """Continue `tokens`, one `Step` at a time; closing the iterator ends it and frees its cache.
 
@@ -56,16 +58,17 @@ def generate(
         n_alternatives: how many of the model's most likely tokens each step carries.
         sliding: what the cache does when the window is full: "reencode" or "roll".
         use_plan: False sends every token through the model itself.
-        weights: "int8" rounds large matrices to 8 bits for the steps of a single text: faster, a little less exact.
+        weights: "float16" and "int8" round large matrices for the steps of a single text: faster, a little less exact.
+        compiled: the steps of a single text multiply large matrices in a kernel that a C compiler builds first.
 
     Raises:
-        ConfigError: at once, before the first step, for settings and tokens that cannot be used.
+        ConfigError: at once, before the first step, for settings and tokens that cannot be used, or without a compiler.
         CheckpointError: while stepping, if the model's output is not finite.
     """
     batch = generate_batch(
         model, [tokens], max_new_tokens=max_new_tokens, samplers=samplers, seeds=[seed], use_cache=use_cache,
         vocab_size=vocab_size, stop_tokens=stop_tokens, n_alternatives=n_alternatives, sliding=sliding,
-        use_plan=use_plan, weights=weights,
+        use_plan=use_plan, weights=weights, compiled=compiled,
     )  # fmt: skip
     return (step for (step,) in batch if step is not None)
 
@@ -84,6 +87,7 @@ def generate_batch(
     sliding: str = "reencode",
     use_plan: bool = True,
     weights: str = "float32",
+    compiled: bool = False,
 ) -> Generator[list[Step | None], None, None]:
     """Continue several prompts at once: one list of steps for each place, None for texts that have ended.
 
@@ -98,7 +102,7 @@ def generate_batch(
     if problems:
         raise ConfigError(problems)
     capacity = min(config.n_ctx, max(map(len, prompts)) + max_new_tokens) if use_cache else None
-    window = Window(model, prompts, capacity, sliding, use_plan, weights)
+    window = Window(model, prompts, capacity, sliding, use_plan, weights, compiled)
     drawable = config.d_vocab if vocab_size is None else min(vocab_size, config.d_vocab)
     texts = [Text(list(prompt), len(prompt)) for prompt in prompts]
     randoms = [Random(seed) for seed in seeds]

@@ -34,7 +34,6 @@ from generation.reading import last_logits, left_padded
 
 POLICIES = ("reencode", "roll")
 ROLLING = ("rope", "alibi", "none")
-WEIGHTS = ("float32", "int8")
 
 
 def find_policy_problems(config: ModelConfig, sliding: str, use_cache: bool, lengths: set[int]) -> list[Problem]:
@@ -64,6 +63,7 @@ class Window:
         sliding: str,
         use_plan: bool,
         weights: str = "float32",
+        compiled: bool = False,
     ) -> None:
         parts: Any = model  # nn.Module's attributes have no type
         config: ModelConfig = parts.config
@@ -78,7 +78,7 @@ class Window:
             with torch.inference_mode():
                 self.cache = KVCache(config, len(prompts), capacity=capacity, device=weight.device, dtype=weight.dtype)
             if use_plan and len(prompts) == 1:
-                self.plan = DecodePlan.of(model, self.cache, weights)
+                self.plan = DecodePlan.of(model, self.cache, weights, compiled)
 
     def append(self, tokens: Sequence[int]) -> None:
         """One more token for each row."""

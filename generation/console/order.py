@@ -70,7 +70,8 @@ class Order:
         others = {
             "stop": bool(self.stop),
             "alternatives": wants.alternatives > 0,
-            "quantize int8": wants.quantize == "int8",
+            f"quantize {wants.quantize}": wants.quantize != "none",
+            "compile": wants.compile,
             "sliding roll": wants.sliding == "roll",
         }
         pairs = [(beams, name) for name in others] + [(draft, name) for name in others if name != "stop"]

@@ -125,19 +125,24 @@ class Writer:
                 break
         return count / (time.perf_counter() - started)
 
-    def rounds_nothing(self) -> bool:
-        """Whether 8-bit weights would change nothing: only large matrices on the CPU are rounded."""
+    def speeds_up_nothing(self, weights: str, compiled: bool) -> bool:
+        """Whether these would change nothing: they are for large matrices on the CPU.
+
+        Raises:
+            ConfigError: it cannot be compiled here.
+        """
         parts: Any = self.model  # nn.Module's attributes have no type
         weight = parts.token_embedding.weight
-        plan = DecodePlan.of(self.model, KVCache(parts.config, 1, 1, weight.device, weight.dtype), "int8")
-        return plan is None or not plan.is_rounded
+        cache = KVCache(parts.config, 1, 1, weight.device, weight.dtype)
+        plan = DecodePlan.of(self.model, cache, weights, compiled)
+        return plan is None or plan.projections.all_plain
 
     def _draw(self, prompt: Prompt, order: Order, output: Output) -> Report:
         wants = order.settings
         first = secrets.randbelow(2**32) if wants.seed is None else wants.seed
         report = Report([], range(first, first + wants.num_samples), str(self.samplers(order)))
-        # Drafts and 8-bit weights are for one text at a time.
-        at_once = 1 if self.draft is not None or wants.quantize == "int8" else BATCH
+        # Drafts, rounded weights and compiled products are for one text at a time.
+        at_once = 1 if self.draft is not None or wants.quantize != "none" or wants.compile else BATCH
         try:
             for start in range(0, wants.num_samples, at_once):
                 seeds = report.seeds[start : start + at_once]
@@ -191,7 +196,7 @@ class Writer:
             self.model, [prompt.tokens] * len(seeds), max_new_tokens=wants.max_new_tokens, seeds=seeds,
             samplers=self.samplers(order), vocab_size=self.tokenizer.vocab_size, stop_tokens=order.stop_tokens,
             n_alternatives=wants.alternatives, sliding=wants.sliding,
-            weights="int8" if wants.quantize == "int8" else "float32",
+            weights="float32" if wants.quantize == "none" else wants.quantize, compiled=wants.compile,
         )  # fmt: skip
 
     def _speculate(self, prompt: Prompt, order: Order, seeds: list[int], report: Report) -> Rows:

@@ -122,7 +122,7 @@ def test_quit_leaves_and_so_does_the_end_of_the_input(run, enter):
         ("/set temperature hot", "temperature must be a number, not 'hot'"),
         ("/set temperature -1", "temperature -1.0 is below 0, the least possible"),
         ("/set top_p 7", "top_p 7.0 is above 1: it is a probability"),
-        ("/set quantize int4", "quantize 'int4' is not one of none, int8"),
+        ("/set quantize int4", "quantize 'int4' is not one of none, float16, int8"),
         ("/set num_samples 0", "num_samples 0 is below 1, the least possible"),
         ('/set stop "a', "stop: No closing quotation"),
         ('/set stop ""', "stop '' would end every text at once: give a character"),

@@ -11,7 +11,7 @@ from config.presets import PRESET_NAMES, load_preset
 from generation import decode_support
 from generation.decode_plan import DecodePlan
 from generation.decode_support import ANY_VALUE, KNOWN_VALUES, knows_config
-from generation.projections import COPY_UP_TO, Int8Projection, Projection
+from generation.projections import COPY_UP_TO, COPY_WIDENING_UP_TO, ExactProjection, Float16Projection, Int8Projection
 from generation.reading import last_logits, left_padded
 
 W, D_VOCAB = 12, 19
@@ -120,11 +120,19 @@ def test_the_plan_equals_the_model_for_every_choice(changes):
         assert_same(plan.step(TOKENS[end - 1]), full(model, TOKENS[:end]))
 
 
-@pytest.mark.parametrize("d_out", [8, COPY_UP_TO // 8 + 1])
-def test_a_projection_is_a_linear_map_copied_or_not(d_out):
-    linear, x = torch.nn.Linear(8, d_out), torch.randn(1, 8)
-    projection = Projection([linear.weight], [linear.bias])
-    assert (projection.transposed is None) == (d_out > 8)
+@pytest.mark.parametrize(
+    ("d_in", "d_out", "is_copied"),
+    [
+        (8, 8, True),
+        (8, COPY_UP_TO // 8 + 1, True),  # widens
+        (COPY_UP_TO // 8 + 1, 8, False),
+        (8, COPY_WIDENING_UP_TO // 8 + 1, False),
+    ],
+)
+def test_a_projection_is_a_linear_map_copied_or_not(d_in, d_out, is_copied):
+    linear, x = torch.nn.Linear(d_in, d_out), torch.randn(1, d_in)
+    projection = ExactProjection(linear.weight, linear.bias)
+    assert (projection.transposed is not None) == is_copied
     assert_same(projection(x), linear(x))
     stream = torch.ones(1, d_out)
     projection.add_to(stream, x)
@@ -201,7 +209,7 @@ def test_only_the_last_position_is_scored(monkeypatch):
 
 def test_a_projection_of_8_bits_is_off_by_half_a_step_of_its_rows_at_most():
     linear, x = torch.nn.Linear(64, 96), torch.randn(1, 64).to(torch.bfloat16).float()
-    projection = Int8Projection([linear.weight], [linear.bias])
+    projection = Int8Projection(linear.weight, linear.bias)
     steps = linear.weight.abs().amax(dim=1) / 127
     restored = projection.whole.float() * projection.scales.float()[:, None]
     assert ((restored - linear.weight).abs() <= 0.51 * steps[:, None]).all()
@@ -220,3 +228,21 @@ def test_8_bits_change_the_logits_a_little_and_only_where_matrices_are_large():
         found, expected = plan.step(3), full(model, [3])
         assert torch.allclose(found, expected, rtol=1e-4, atol=2e-5) == is_exact
         torch.testing.assert_close(found, expected, rtol=0, atol=0.1 * float(expected.std()))
+
+
+def test_a_projection_of_16_bits_is_off_by_11_bits_of_its_result_at_most():
+    linear, x = torch.nn.Linear(64, 96), torch.randn(1, 64).half().float()
+    projection = Float16Projection(linear.weight, linear.bias)
+    exact = x.double() @ linear.weight.half().double().T + linear.bias.double()
+    assert ((projection(x) - exact).abs() <= 2.0**-11 * (exact - linear.bias).abs() + 1e-6).all()
+
+
+def test_16_bits_change_the_logits_a_little_and_only_where_matrices_are_large_and_fit():
+    for d_mlp, largest, is_exact in ((9000, 1.0, False), (9000, 1e5, True), (64, 1.0, True)):
+        model = make_model(d_mlp=d_mlp)
+        for block in model.blocks:  # 65,504 is the largest number in float16
+            block.mlp.up_proj.weight[0, 0] = block.mlp.down_proj.weight[0, 0] = largest
+        plan = DecodePlan.of(model, KVCache(model.config), "float16")
+        found, expected = plan.step(3), full(model, [3])
+        assert plan.projections.all_plain == is_exact
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-3 * float(expected.std()))

@@ -29,9 +29,9 @@ def test_8_bits_are_said_to_change_nothing_where_they_change_nothing(name):
     model = build_model(config, seed=1).eval()
     exact, rounded = (DecodePlan.of(model, KVCache(config), weights) for weights in ("float32", "int8"))
     assert torch.equal(exact.step(3), rounded.step(3)) == changes_nothing
-    assert Writer(model, None).rounds_nothing() == changes_nothing
+    assert Writer(model, None).speeds_up_nothing("int8", compiled=False) == changes_nothing
 
 
 def test_8_bits_change_nothing_where_a_model_has_no_plan():
     model = build_model(MODELS["llama small"][0], seed=1).to(torch.bfloat16).eval()
-    assert Writer(model, None).rounds_nothing()
+    assert Writer(model, None).speeds_up_nothing("int8", compiled=False)
