@@ -49,7 +49,7 @@ def test_rolling_is_one_pass_in_which_each_token_saw_its_window(position, n_prom
     place = torch.arange(LENGTH)
     visible = (place <= place[:, None]) & (place >= starts)
 
-    def mask(n_query, offset, not_padding, device):
+    def mask(n_query, *_):
         return attention_mask(visible, None, wide.positional_embedding.bias(n_query, n_query))
 
     monkeypatch.setattr(wide, "_mask", mask)
