@@ -28,10 +28,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from components.activation_point import activation_points
-from components.attention_kernels import attend_in_one_kernel, attend_written_out
+from components.attention_kernels import attend
 from components.attention_mask import AttentionMask, causal_mask
 from components.attention_sinks import softmax_with_sinks, with_sink_key
-from components.kernel_rules import written_out_attention_is_faster
 from components.kv_cache import LayerCache
 from components.linear import einsum_linear
 from components.position import Position
@@ -48,7 +47,7 @@ class Attention(nn.Module, ABC):
         self.n_heads, self.kv_heads, self.d_head = config.n_heads, config.kv_heads, config.head_dim
         self.heads_in_qkv = (self.n_heads, self.kv_heads, self.kv_heads)
         self.group = self.n_heads // self.kv_heads  # how many heads share one kv head
-        self.scale = config.head_dim**-0.5
+        self.scale = config.score_scale
         self.dropout = config.dropout
         self.qkv_proj = nn.Linear(config.d_model, sum(self.heads_in_qkv) * self.d_head, bias=config.qkv_bias)
         self.out_proj = nn.Linear(config.d_attention, config.d_model, bias=config.attention_out_bias)
@@ -132,12 +131,7 @@ class AttentionFused(Attention):
             key, value = cache.append(key, value)
         if self.sinks is not None:
             key, value, mask = with_sink_key(key, value, mask, n_query, self.sinks)
-        n_key = key.shape[2]
-        written_out = written_out_attention_is_faster(query)
-        if mask is None and n_query > 1 and (written_out or n_query < n_key):
-            mask = causal_mask(n_query, n_key, x.device)  # the flag means the top left corner: wrong behind a cache
-        attend = attend_written_out if written_out else attend_in_one_kernel
-        mixed = attend(query, key, value, mask, self.dropout if self.training else 0.0)
+        mixed = attend(query, key, value, mask, self.dropout if self.training else 0.0, self.scale)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_query, -1))
 
 

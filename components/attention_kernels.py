@@ -1,21 +1,37 @@
-"""The two ways in which fused attention computes softmax(q kᵀ / √d_head + mask) v; kernel_rules.py picks one.
+"""The two ways in which fused attention computes softmax(scale · q kᵀ + mask) v; kernel_rules.py picks one.
 
-Shapes: query [batch head query d_head], key and value [batch kv_head key d_head] -> [batch head query d_head].
-The kernel works in pieces and never stores the pattern [query key] (Dao et al. 2022, arXiv:2205.14135, section 3.1).
+Shapes: query [batch head query d_head], key [batch kv_head key d_head], value [batch kv_head key d_value]
+-> [batch head query d_value]. The kernel works in pieces and never stores the pattern [query key] (Dao et al. 2022,
+arXiv:2205.14135, section 3.1).
 """
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from components.attention_mask import AttentionMask
+from components.attention_mask import AttentionMask, causal_mask
+from components.kernel_rules import written_out_attention_is_faster
 
 Queries = Float[Tensor, "batch head query d_head"]
 Keys = Float[Tensor, "batch kv_head key d_head"]
+Values = Float[Tensor, "batch kv_head key d_value"]
+Mixed = Float[Tensor, "batch head query d_value"]
 
 
-def attend_in_one_kernel(query: Queries, key: Keys, value: Keys, mask: AttentionMask | None, dropout: float) -> Queries:
-    """softmax(q kᵀ / √d_head + mask) v by the device's best kernel."""
+def attend(query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float) -> Mixed:
+    """What each query finds, the faster way; without a mask each sees its own token and those before it."""
+    n_query, n_key = query.shape[2], key.shape[2]
+    written_out = written_out_attention_is_faster(query)
+    if mask is None and n_query > 1 and (written_out or n_query < n_key):
+        mask = causal_mask(n_query, n_key, query.device)  # the flag means the top left corner: wrong behind a cache
+    way = attend_written_out if written_out else attend_in_one_kernel
+    return way(query, key, value, mask, dropout, scale)
+
+
+def attend_in_one_kernel(
+    query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float
+) -> Mixed:
+    """By the device's best kernel."""
     mixed = F.scaled_dot_product_attention(
         query,
         key,
@@ -23,17 +39,20 @@ def attend_in_one_kernel(query: Queries, key: Keys, value: Keys, mask: Attention
         attn_mask=None if mask is None else mask.added.to(query.dtype),
         dropout_p=dropout,
         is_causal=mask is None and query.shape[2] > 1,
+        scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return mixed if mask is None else mask.silence_blind(mixed)
 
 
-def attend_written_out(query: Queries, key: Keys, value: Keys, mask: AttentionMask | None, dropout: float) -> Queries:
+def attend_written_out(
+    query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float
+) -> Mixed:
     """The same in three steps, the scale on the queries because there are fewer of them than of scores."""
     group = query.shape[1] // key.shape[1]
     if group > 1:
         key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    scores = (query * scale) @ key.transpose(-2, -1)
     if mask is not None:
         scores = scores + mask.added.to(scores.dtype)
     mixed = F.dropout(scores.softmax(dim=-1), dropout) @ value

@@ -38,10 +38,15 @@ class KVCache:
         self.batch = batch
         self.capacity = config.n_ctx if capacity is None else capacity
         self.length = 0
-        shape = (batch, 2 * config.kv_heads, self.capacity, config.head_dim)
+        heads, width = config.cached_shape
+        shape = (batch, heads, self.capacity, width)
         self._both = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.n_layers)]
-        self.keys = [layer[:, : config.kv_heads] for layer in self._both]
-        self.values = [layer[:, config.kv_heads :] for layer in self._both]
+        if config.attention == "mla":  # one head: the shared key and the latent, side by side
+            self.keys = [layer[..., : config.rope_head_dim] for layer in self._both]
+            self.values = [layer[..., config.rope_head_dim :] for layer in self._both]
+        else:
+            self.keys = [layer[:, : config.kv_heads] for layer in self._both]
+            self.values = [layer[:, config.kv_heads :] for layer in self._both]
         self._not_padding = torch.ones(batch, self.capacity, device=device, dtype=torch.bool)
         self._has_padding = False
 
@@ -122,8 +127,8 @@ class LayerCache:
         self._values = cache.values[index]
 
     def append(
-        self, key: Float[Tensor, "batch kv_head new d_head"], value: Float[Tensor, "batch kv_head new d_head"]
-    ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_head"]]:
+        self, key: Float[Tensor, "batch kv_head new d_head"], value: Float[Tensor, "batch kv_head new d_value"]
+    ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_value"]]:
         """Write the new keys and values behind the old ones and return all of them, in the dtype of the new ones."""
         end = self.offset + key.shape[2]
         self._keys[:, :, self.offset : end] = key

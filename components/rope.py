@@ -37,8 +37,8 @@ class RotaryPositions(Position):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        pair = torch.arange(0, config.head_dim, 2, dtype=torch.float32)
-        frequencies = config.rope_theta ** (-pair / config.head_dim)  # [pair]
+        pair = torch.arange(0, config.rope_head_dim, 2, dtype=torch.float32)
+        frequencies = config.rope_theta ** (-pair / config.rope_head_dim)  # [pair]
         angles = torch.arange(config.n_ctx, dtype=torch.float32)[:, None] * frequencies  # [pos pair]
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)

@@ -72,6 +72,16 @@ def latent_has_no_kv_heads(values: Values) -> Problem | None:
     )
 
 
+def latent_goes_without(values: Values) -> Problem | None:
+    """What acts on the queries and keys of ordinary heads has no place where they are unpacked from latents."""
+    foreign = {"qk_norm": "none", "clip_qkv": None, "attention_softcap": None, "rotary_dim": None}
+    for name, off in foreign.items():
+        if values["attention"] == "mla" and values[name] != off:
+            instead = "set d_head_rope" if name == "rotary_dim" else f"take {off}" if off else "leave it unset"
+            return Problem(name, f"{name} {values[name]} has no place in latent attention: {instead}")
+    return None
+
+
 def latent_turns_pairs(values: Values) -> Problem | None:
     """RoPE rotates pairs of dimensions."""
     width = values["d_head_rope"]
@@ -85,5 +95,6 @@ EXPERT_RULES = (
     (("n_experts", "moe_pattern", "n_layers"), moe_pattern_is_known),
     (("n_experts", "expert_groups", "groups_per_token", "router", "experts_per_token"), experts_stand_in_groups),
     (("attention", "n_heads", "n_kv_heads"), latent_has_no_kv_heads),
+    (("attention", "qk_norm", "clip_qkv", "attention_softcap", "rotary_dim"), latent_goes_without),
     (("attention", "position", "d_head_rope"), latent_turns_pairs),
 )

@@ -73,10 +73,28 @@ class ModelConfig(
         return self.d_head_rope if self.d_head_rope is not None else max(2, self.head_dim // 4 * 2)
 
     @property
+    def query_width(self) -> int:
+        """Length of what meets in a score: head_dim, and in latent attention the rotary part beside it."""
+        return self.head_dim + (self.rope_head_dim if self.attention == "mla" else 0)
+
+    @property
+    def score_scale(self) -> float:
+        """What scores are multiplied by before the softmax: attention_scale, or 1 / √query_width where it is unset."""
+        return self.attention_scale if self.attention_scale is not None else self.query_width**-0.5
+
+    @property
     def value_head_dim(self) -> int:
         """Width of one head's value: head_dim, but in latent attention d_head_value where that is set."""
         own = self.d_head_value if self.attention == "mla" else None
         return own if own is not None else self.head_dim
+
+    @property
+    def cached_shape(self) -> tuple[int, int]:
+        """Heads and width of what a KV cache holds of a token in each layer: keys and values of the kv heads, or in
+        latent attention as one head the latent and the shared key."""
+        if self.attention == "mla":
+            return 1, self.latent_rank + self.rope_head_dim
+        return 2 * self.kv_heads, self.head_dim
 
     @property
     def expert_width(self) -> int:

@@ -42,7 +42,7 @@ def kv_heads_divide_heads(values: Values) -> Problem | None:
 
 def rope_turns_pairs(values: Values) -> Problem | None:
     """RoPE rotates pairs of dimensions, so their number must be even, and no more than a head has."""
-    if values["position"] != "rope":
+    if values["position"] != "rope" or values["attention"] == "mla":  # which turns a part of its own
         return None
     if values["d_head"] is None and values["d_model"] % values["n_heads"]:
         return None  # heads_divide_width says it
@@ -120,7 +120,7 @@ def fast_pairs_turn_more_often_than_slow_ones(values: Values) -> Problem | None:
 RULES = (
     (("d_model", "n_heads", "d_head"), heads_divide_width),
     (("n_heads", "n_kv_heads"), kv_heads_divide_heads),
-    (("position", "d_model", "n_heads", "d_head", "rotary_dim"), rope_turns_pairs),
+    (("position", "attention", "d_model", "n_heads", "d_head", "rotary_dim"), rope_turns_pairs),
     (("position", "d_model"), sinusoids_come_in_pairs),
     (("parallel_residual", "norm_placement"), parallel_parts_read_a_normed_stream),
     (("attention_pattern", "n_layers", "window", "n_ctx"), windows_have_a_size),

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 
 from config.errors import Problem
+from config.latent_sizes import kept_by_latent_attention, parameters_of_latent_attention
 from config.mlp_sizes import kept_by_mlps, parameters_by_layer
 from config.model_config import ModelConfig
 
@@ -20,13 +21,16 @@ CHUNK_LOGITS = 2**23
 
 def parameters_per_block(config: ModelConfig) -> dict[str, int]:
     """Parameters of one transformer block by part: attention, mlp, norms; of one with experts, where there are such."""
-    d_model, d_attention = config.d_model, config.d_attention
-    d_qkv = d_attention + 2 * config.kv_heads * config.head_dim
-    attention = d_model * d_qkv + d_attention * d_model
-    attention += d_qkv * config.qkv_bias + d_model * config.attention_out_bias + config.n_heads * config.attention_sinks
+    if config.attention == "mla":
+        attention = parameters_of_latent_attention(config)
+    else:
+        d_qkv = config.d_attention + 2 * config.kv_heads * config.head_dim
+        attention = config.d_model * (d_qkv + config.d_attention) + d_qkv * config.qkv_bias
+        attention += parameters_of_query_and_key_norm(config)
+    attention += config.d_model * config.attention_out_bias + config.n_heads * config.attention_sinks
     mlp = parameters_by_layer(config)[config.expert_layers.index(any(config.expert_layers))]
     norms = norms_per_block(config) * parameters_per_norm(config)
-    return {"attention": attention + parameters_of_query_and_key_norm(config), "mlp": mlp, "norms": norms}
+    return {"attention": attention, "mlp": mlp, "norms": norms}
 
 
 def norms_per_block(config: ModelConfig) -> int:
@@ -93,13 +97,14 @@ def flops_per_token(config: ModelConfig) -> int:
     """Floating-point operations of forward and backward for one token.
 
     6 per weight that takes part in a matrix product (2 forward, 4 backward; of the experts those of one token), and in
-    each layer 12·d_attention for each token that it looks at, all n_ctx or a window, uncut by the causal mask (the
-    convention of PaLM, arXiv:2204.02311, B).
+    each layer 6 per dimension of queries and of values (together mostly 12·d_attention) for each token that it looks
+    at, all n_ctx or a window, uncut by the causal mask (the convention of PaLM, arXiv:2204.02311, B).
     """
     block = parameters_per_block(config)
     mlps = sum(parameters_by_layer(config, active=True))
     weights = config.n_layers * block["attention"] + mlps + config.d_vocab * config.d_model
-    return 6 * weights + 12 * config.d_attention * sum(tokens_seen_by_layer(config))
+    d_scores_and_sums = config.n_heads * (config.query_width + config.value_head_dim)
+    return 6 * weights + 6 * d_scores_and_sums * sum(tokens_seen_by_layer(config))
 
 
 def tokens_seen_by_layer(config: ModelConfig) -> list[int]:
@@ -108,8 +113,9 @@ def tokens_seen_by_layer(config: ModelConfig) -> list[int]:
 
 
 def kv_cache_bytes(config: ModelConfig, batch: int = 1, bytes_per_number: int = BYTES_FLOAT32) -> int:
-    """Keys and values of a full context, for every layer as many as it can look at."""
-    return 2 * sum(tokens_seen_by_layer(config)) * batch * config.kv_heads * config.head_dim * bytes_per_number
+    """Keys and values (of latent attention the latents) of a full context, for every layer as many as it can see."""
+    heads, width = config.cached_shape
+    return sum(tokens_seen_by_layer(config)) * batch * heads * width * bytes_per_number
 
 
 @dataclass(frozen=True)
@@ -163,8 +169,11 @@ def _kept_per_token(config: ModelConfig, implementation: str) -> int:
     norm, copies of q, k and v, and of the attention pattern three rows for each head.
     """
     d_kv = config.kv_heads * config.head_dim
-    numbers = 4 * config.d_model + config.d_attention + 2 * d_kv + config.d_attention
-    numbers += config.d_attention + d_kv if config.position == "rope" else 0
+    numbers = 4 * config.d_model
+    if config.attention == "mla":
+        numbers += kept_by_latent_attention(config)
+    else:
+        numbers += 2 * config.d_attention + 2 * d_kv + (config.d_attention + d_kv if config.position == "rope" else 0)
     numbers += 4 * config.d_model if config.norm_placement == "sandwich" else 0  # of two more norms, in and out
     if implementation != "fused":
         numbers += 2 * 4 * config.d_model + 3 * config.d_attention + 3 * config.n_heads * config.n_ctx

@@ -4,6 +4,7 @@ A component added to the catalogue is tested here without a new test; one whose 
 """
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +35,9 @@ CONFIGS = {
     "no-position": {"position": "none", "norm": "rmsnorm"},
     "sinks-gqa-clamped": {"attention_sinks": True, "n_kv_heads": 2, "position": "alibi", "mlp": "swiglu",
                           "swiglu_clamp": 3.0},
+    "latent": {"attention": "mla", "kv_rank": 5, "d_head_rope": 6, "d_head_value": 7, "position": "rope"},
+    "latent-queries-alibi": {"attention": "mla", "q_rank": 10, "position": "alibi", "norm": "rmsnorm",
+                             "attention_sinks": True},
     "mixture": {"n_experts": 5, "d_expert": 12, "mlp": "swiglu", "position": "rope", "moe_pattern": "dm"},
     "mixture-sigmoid-shared": {"n_experts": 8, "router": "sigmoid", "router_selection_bias": True, "router_bias": True,
                                "expert_groups": 4, "groups_per_token": 2, "n_shared_experts": 2, "router_scale": 2.5,
@@ -53,8 +57,9 @@ CONFIGS = {
 def call(line: Entry, module: nn.Module, config: ModelConfig, x: Tensor) -> Tensor:
     """Run one component alone on a residual stream x."""
     positions = torch.arange(2, 2 + x.shape[1])[None]
-    heads = x.new_tensor(1.0) * x.repeat(1, 1, config.n_heads)[:, :, : config.d_attention]
-    heads = heads.unflatten(-1, (config.n_heads, config.head_dim)).transpose(1, 2)
+    width = config.rope_head_dim if config.attention == "mla" else config.head_dim
+    heads = x.new_tensor(1.0) * x.repeat(1, 1, config.n_heads)[:, :, : config.n_heads * width]
+    heads = heads.unflatten(-1, (config.n_heads, width)).transpose(1, 2)
     match line.slot:
         case "embedding":
             return module(torch.arange(x.shape[1])[None])
@@ -74,10 +79,13 @@ def call(line: Entry, module: nn.Module, config: ModelConfig, x: Tensor) -> Tens
     raise AssertionError(f"no call written for slot {line.slot!r}")
 
 
-def fitting(line: Entry, config: ModelConfig) -> ModelConfig:
-    """A config that has the component."""
-    needs_experts = line.slot in ("experts", "routing") and config.n_experts is None
-    return config.replace(n_experts=4) if needs_experts else config
+def fitting(line: Entry, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a config that has the component."""
+    if line.slot in describe(ModelConfig):
+        fields = fields | {line.slot: line.name}
+    if line.slot in ("experts", "routing"):
+        fields = {"n_experts": 4} | fields
+    return fields | ({"n_kv_heads": None} if line.name == "mla" else {})  # it shares nothing between heads
 
 
 def gradients(output: Tensor, module: nn.Module, x: Tensor) -> list[Tensor]:
@@ -100,8 +108,7 @@ def assert_near(got: Tensor, expected: Tensor, tolerance: float, what: str) -> N
 @pytest.mark.parametrize("change", CONFIGS, ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_component_implementations_agree(line: Entry, change: str, dtype: torch.dtype, small_config) -> None:
-    chosen = {line.slot: line.name} if line.slot in describe(ModelConfig) else {}
-    config = fitting(line, small_config(**CONFIGS[change] | chosen))
+    config = small_config(**fitting(line, CONFIGS[change]))
     modules = [resolve(line.slot, line.name, implementation)(config) for implementation in line.implementations]
     spread_parameters(modules[0])
     reference = None
@@ -137,7 +144,7 @@ def test_norms_take_a_stream_in_any_order_of_memory(line: Entry, small_config) -
 
 @pytest.mark.parametrize("line", CATALOG, ids=IDS)
 def test_only_the_base_class_defines_init(line: Entry, small_config) -> None:
-    shapes, config = [], fitting(line, small_config(**({"mlp": line.name} if line.slot == "mlp" else {})))
+    shapes, config = [], small_config(**fitting(line, {}))
     for implementation in line.implementations:
         cls = resolve(line.slot, line.name, implementation)
         assert cls.__name__ == line.class_name + implementation.capitalize()

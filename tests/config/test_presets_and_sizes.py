@@ -42,9 +42,10 @@ def test_flops_of_the_tiny_gpt_match_the_arithmetic_by_hand():
     assert flops_per_token(config) == 6 * (4 * 12 * 128 * 128 + 65 * 128) + 12 * 4 * 64 * 128
 
 
-# The released models: Mixtral, arXiv:2401.04088, 2 (46.7 B, of which a token uses 12.9 B); OLMoE, arXiv:2409.02060
-# (6.9 B, 1.3 B, without its norms of queries and keys here); Qwen1.5-MoE-A2.7B (14.3 B; its shared expert has 4 times
-# the width of one).
+# Released models: Mixtral, arXiv:2401.04088, 2 (46.7 B, of which a token uses 12.9 B); OLMoE, arXiv:2409.02060 (6.9 B,
+# 1.3 B, here without its norms of queries and keys); Qwen1.5-MoE-A2.7B (14.3 B; its shared expert is 4 times as wide);
+# DeepSeek-V2-Lite, arXiv:2405.04434, appendix B (15.7 B), and V3, arXiv:2412.19437, 4.2 (671 B, of which a token uses
+# 37 B, without the layers that predict further ahead).
 MIXTRAL = {"d_vocab": 32_000, "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 8, "d_mlp": 14_336,
            "n_ctx": 32_768, "n_experts": 8, "experts_per_token": 2}  # fmt: skip
 OLMOE = {"d_vocab": 50_304, "d_model": 2048, "n_layers": 16, "n_heads": 16, "d_mlp": 1024, "n_ctx": 4096,
@@ -53,15 +54,30 @@ QWEN = {"d_vocab": 151_936, "d_model": 2048, "n_layers": 24, "n_heads": 16, "d_m
         "qkv_bias": True, "n_experts": 60, "experts_per_token": 4, "d_expert": 1408, "n_shared_experts": 4,
         "shared_expert_gate": True}  # fmt: skip
 
+V2_LITE = {"d_vocab": 102_400, "d_model": 2048, "n_layers": 27, "n_heads": 16, "d_head": 128, "d_mlp": 10_944,
+           "n_ctx": 4096, "attention": "mla", "kv_rank": 512, "d_head_rope": 64, "d_head_value": 128, "n_experts": 64,
+           "experts_per_token": 6, "d_expert": 1408, "n_shared_experts": 2, "moe_pattern": "d" + 26 * "m"}  # fmt: skip
+V3 = V2_LITE | {"d_vocab": 129_280, "d_model": 7168, "n_layers": 61, "n_heads": 128, "d_mlp": 18_432, "q_rank": 1536,
+                "n_experts": 256, "experts_per_token": 8, "d_expert": 2048, "n_shared_experts": 1, "router": "sigmoid",
+                "expert_groups": 8, "groups_per_token": 4, "router_selection_bias": True,
+                "moe_pattern": "ddd" + 58 * "m"}  # fmt: skip
+
 
 @pytest.mark.parametrize("fields, total, active", [
     (MIXTRAL, 46_702_792_704, 12_879_925_248), (OLMOE, 6_919_096_320, 1_281_951_744),
-    (QWEN, 14_315_784_192, 2_689_173_504),
-], ids=["mixtral", "olmoe", "qwen"])  # fmt: skip
+    (QWEN, 14_315_784_192, 2_689_173_504), (V2_LITE, 15_706_484_224, 2_661_150_208),
+    (V3, 671_026_404_352, 37_552_282_624),
+], ids=["mixtral", "olmoe", "qwen", "deepseek-v2-lite", "deepseek-v3"])  # fmt: skip
 def test_released_mixtures_have_their_parameter_counts(fields, total, active):
     config = load_preset("llama", "full").replace(**fields)
     assert count_parameters(config) == total
     assert count_active_parameters(config) == active
+
+
+def test_the_latent_and_the_shared_key_are_all_that_is_cached():
+    lite = load_preset("llama", "full").replace(**V2_LITE)
+    assert kv_cache_bytes(lite) == 27 * 4096 * (512 + 64) * 4
+    assert kv_cache_bytes(lite.replace(position="none")) == 27 * 4096 * 512 * 4
 
 
 def test_what_a_token_costs_does_not_depend_on_how_many_experts_there_are():

@@ -180,6 +180,18 @@ def test_impossible_mixtures_are_refused_and_dense_models_are_not_asked(changes,
     assert not find_problems(ModelConfig, changes)
 
 
+@pytest.mark.parametrize("changes, field, words", [
+    ({"n_kv_heads": 2}, "n_kv_heads", "2 has no place in latent attention"),
+    ({"qk_norm": "head"}, "qk_norm", "qk_norm head has no place in latent attention: take none"),
+    ({"attention_softcap": 50.0}, "attention_softcap", "leave it unset"),
+    ({"position": "rope", "d_head_rope": 5}, "d_head_rope", "d_head_rope is 5: take 6"),
+])  # fmt: skip
+def test_what_has_no_place_in_latent_attention_is_refused(changes, field, words):
+    (problem,) = find_problems(ModelConfig, {"attention": "mla"} | changes)
+    assert problem.field == field and words in problem.message
+    assert not find_problems(ModelConfig, {"attention": "mla", "position": "rope", "d_head": 33})
+
+
 def test_a_setting_may_wait_for_another_one_to_be_set():
     info = describe(ModelConfig)["groups_per_token"]
     assert is_active(info, {"n_experts": 8, "expert_groups": 2})
