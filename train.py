@@ -19,6 +19,7 @@ from config.errors import CheckpointError, ConfigError, Problem, RunError, TextE
 from config.fields import Settings, describe, find_problems, unmet_condition
 from config.flags import SentenceParser, add_flag, add_settings, given_settings
 from config.inheritance import inherit_data
+from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
 from config.presets import SIZES, load_preset, resolve_preset
 from config.run_config import IMPLEMENTATIONS, RunConfig
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_settings(parser, ModelConfig, without=("d_vocab",))
     add_settings(parser, DataConfig)
     add_settings(parser, TrainConfig)
+    add_settings(parser, LoraConfig)
     return parser
 
 
@@ -129,7 +131,7 @@ def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFo
         run = find_run(Path(given.get("checkpoints", CHECKPOINTS)), given["run"])
         if control.is_launch_alive(run) is None:  # else a page waits for its worker, which says itself what is wrong
             check_resumable(run, ranks)
-        check_shareable(run.read_config().training, ranks)
+        check_shareable(run.read_config(), ranks)
         return run
     config = check_configuration(arguments, ranks)
     origin = {"command": ["train.py", *sys.argv[1:]], "seed": config.training.seed}
@@ -176,9 +178,11 @@ def check_configuration(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> 
     """
     given = vars(arguments)
     config = follow_prepared_text(configure(arguments), given)
-    check_shareable(config.training, ranks)
+    check_shareable(config, ranks)
     if "from" in given:
         config = begin_from_checkpoint(config, given)
+    elif config.lora.is_on:
+        raise ConfigError([Problem("lora_rank", "lora_rank adapts a trained model: name its checkpoint with --from")])
     refuse_what_cannot_work(config, ranks)
     return config
 
@@ -234,7 +238,7 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
 
     problems: list[Problem] = []
     parts: dict[str, dict[str, Any]] = {}
-    for name, before in (("model", base.model), ("data", base.data), ("training", base.training)):
+    for name, before in (("model", base.model), ("data", base.data), ("training", base.training), ("lora", base.lora)):
         kind: type[Settings] = type(before)
         of_file = {key: value for key, value in file.items() if key in describe(kind)}
         settings = of_file | given_settings(arguments, kind)
@@ -250,6 +254,7 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         implementation=(chosen or [file.get("implementation", base.implementation)])[0],
         data=DataConfig(**parts["data"]),
         training=TrainConfig(**parts["training"]),
+        lora=LoraConfig(**parts["lora"]),
         preset=base.preset,
         size=base.size,
     )
@@ -282,6 +287,7 @@ def refuse_what_cannot_work(config: RunConfig, ranks: Ranks = ALONE) -> None:
     Raises:
         TextError, ConfigError: with the numbers.
     """
+    from training.lora import count_adapters
     from training.prepare import check_trainable
 
     if config.parent is None:
@@ -293,7 +299,8 @@ def refuse_what_cannot_work(config: RunConfig, ranks: Ranks = ALONE) -> None:
     if config.training.device != "cpu" and machine.has_gpu():
         return  # its own memory counts, which only torch can tell
     rows = config.training.batch_size // config.training.grad_accumulation // ranks.size
-    needed = memory_here(training_memory(model, rows, config.implementation), ranks)
+    trained = count_adapters(model, config.lora) if config.lora.is_on else None
+    needed = memory_here(training_memory(model, rows, config.implementation, trained), ranks)
     if problem := memory_problem(needed, machine.available_memory_bytes()):
         raise ConfigError([problem])
 

@@ -1,8 +1,8 @@
 """The linear map y = x Wᵀ + b with its axes named, for the einops implementations of the components that hold one.
 
 `nn.Linear` stores W as [d_out d_in]: row o holds the weights of output o. The implementations `torch` and `fused` call
-the module; here the same product is written out. It reads `weight` and `bias`, so a module that stands in for a
-Linear (an adapter) has to offer both.
+the module; here the same product is written out. What stands in for a Linear and computes more than that (an adapter,
+training/lora.py) is called.
 """
 
 from einops import einsum
@@ -12,5 +12,7 @@ from torch import Tensor, nn
 
 def einsum_linear(linear: nn.Linear, x: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_out"]:
     """Every output is the sum over the inputs, each times its weight."""
+    if type(linear) is not nn.Linear:
+        return linear(x)
     y = einsum(x, linear.weight, "batch pos d_in, d_out d_in -> batch pos d_out")
     return y if linear.bias is None else y + linear.bias

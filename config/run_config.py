@@ -7,17 +7,24 @@ from typing import Any
 from config.catalog import IMPLEMENTATIONS
 from config.data_config import DataConfig
 from config.errors import ConfigError, Problem
-from config.fields import find_problems
+from config.fields import Settings, find_problems
+from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
 from config.parent import Parent
 from config.train_config import TrainConfig
 
 FORMAT = 1
+PARTS: dict[str, type[Settings]] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "training": TrainConfig,
+    "lora": LoraConfig,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Model, implementation, data and training of one run, and the checkpoint it began from if there is one.
+    """Model, implementation, data and training of one run; the checkpoint it began from and its adapters, if any.
 
     `model.d_vocab` is a placeholder until the tokenizer exists: config.json says null there, because the
     vocabulary follows the tokenizer that the worker trains (`with_vocabulary` puts the real number in).
@@ -30,6 +37,7 @@ class RunConfig:
     preset: str | None = None
     size: str | None = None
     parent: Parent | None = None
+    lora: LoraConfig = field(default_factory=LoraConfig)
 
     def __post_init__(self) -> None:
         if self.implementation not in IMPLEMENTATIONS:
@@ -41,7 +49,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {
+        values = {
             "format": FORMAT,
             "preset": self.preset,
             "size": self.size,
@@ -49,7 +57,9 @@ class RunConfig:
             "implementation": self.implementation,
             "data": self.data.to_dict(),
             "training": self.training.to_dict(),
-        } | ({"parent": self.parent.to_dict()} if self.parent else {})
+        }
+        values |= {"parent": self.parent.to_dict()} if self.parent else {}
+        return values | ({"lora": self.lora.to_dict()} if self.lora.is_on else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
@@ -65,7 +75,7 @@ class RunConfig:
             raise ConfigError([Problem("format", message)])
         problems: list[Problem] = []
         parts: dict[str, dict[str, Any]] = {}
-        for name, part in (("model", ModelConfig), ("data", DataConfig), ("training", TrainConfig)):
+        for name, part in PARTS.items():
             given = values.get(name, {})
             if not isinstance(given, Mapping):
                 problems.append(Problem(name, f"{name} is not a table but {type(given).__name__}"))
@@ -75,7 +85,7 @@ class RunConfig:
         implementation = values.get("implementation", "fused")
         if implementation not in IMPLEMENTATIONS:
             problems.append(_implementation_problem(implementation))
-        known = {"format", "preset", "size", "model", "implementation", "data", "training", "parent"}
+        known = {"format", "preset", "size", "model", "implementation", "data", "training", "parent", "lora"}
         problems += [Problem(str(name), f"{str(name)[:60]}: unknown part") for name in values if name not in known]
         for name in ("preset", "size"):
             if not isinstance(values.get(name), str | None):
@@ -95,6 +105,7 @@ class RunConfig:
             preset=values.get("preset"),
             size=values.get("size"),
             parent=parent,
+            lora=LoraConfig(**parts["lora"]),
         )
 
 

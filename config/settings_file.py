@@ -4,11 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from config.data_config import DataConfig
 from config.errors import ConfigError, Problem
 from config.fields import describe
-from config.model_config import ModelConfig
-from config.train_config import TrainConfig
+from config.run_config import PARTS
 
 
 def read_config_file(path: str) -> dict[str, Any]:
@@ -28,7 +26,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     for table in values.values():
         flat |= table if isinstance(table, dict) else {}
     known = {"architecture", "model_size", "implementation"}
-    known = known.union(describe(ModelConfig), describe(DataConfig), describe(TrainConfig)) - {"d_vocab"}
+    known = known.union(*map(describe, PARTS.values())) - {"d_vocab"}
     problems = [Problem(name, f"{path}: {name} is not a setting") for name in sorted(set(flat) - known)]
     problems += [
         Problem(name, f"{path}: {name} must be a word, not {flat[name]!r:.40}")

@@ -134,20 +134,28 @@ class TrainingMemory:
         return sum(asdict(self).values())
 
 
-def training_memory(config: ModelConfig, micro_batch_size: int, implementation: str = "fused") -> TrainingMemory:
+def training_memory(
+    config: ModelConfig, micro_batch_size: int, implementation: str = "fused", trained: int | None = None
+) -> TrainingMemory:
     """Memory of training in float32 with AdamW (two moments for each weight), at its peak.
 
     Activations are the tensors that the backward pass reads again, counted from the implementations, with what its
     largest step needs beside them; then what the loss keeps. Ten configurations in processes of their own took between
     0.90 and 1.13 of the sum (tests/config/test_memory.py prints it).
+
+    Args:
+        trained: how many numbers get gradients and moments, where these are not all weights but adapters beside them.
     """
-    weights = count_parameters(config) * BYTES_FLOAT32
+    n_weights = count_parameters(config)
+    n_trained = n_weights if trained is None else trained
+    weights = (n_weights + (trained or 0)) * BYTES_FLOAT32
+    gradients = n_trained * BYTES_FLOAT32
     tokens = micro_batch_size * config.n_ctx
     numbers = tokens * (config.n_layers * _kept_per_token(config, implementation) + 2 * config.d_model)
     numbers += tokens * kept_by_mlps(config, implementation)
     numbers += 4 * tokens * config.d_mlp  # gradients on their way through the widest layer
     numbers += _kept_by_loss(config, tokens)
-    return TrainingMemory(weights, weights, 2 * weights, numbers * BYTES_FLOAT32, runtime_bytes())
+    return TrainingMemory(weights, gradients, 2 * gradients, numbers * BYTES_FLOAT32, runtime_bytes())
 
 
 @functools.cache

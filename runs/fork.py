@@ -17,6 +17,7 @@ from typing import Any
 
 from config.errors import CheckpointError, RunError
 from config.parent import Carried, Parent
+from runs.checkpoints import find_steps
 from runs.files import open_regular, read_json, sync_file, write_atomically, write_json
 from runs.folder import RunFolder
 from runs.verification import COMMIT, WEIGHTS, read_commit, verify
@@ -74,6 +75,8 @@ def take_over(run: RunFolder, parent: Parent) -> None:
 def copy_weights(checkpoint: Path, target: Path) -> Path:
     """Make `target` a run folder with this one checkpoint, its weights alone; returns the checkpoint there.
 
+    Adapters take along what they stand on, as `target/base`.
+
     Raises:
         CheckpointError: it is gone or damaged.
     """
@@ -89,6 +92,7 @@ def copy_weights(checkpoint: Path, target: Path) -> Path:
     _check(folder)
     _copy(parent.config_path, copy.config_path)
     _copy_meaning(parent, copy)
+    _copy_base(parent, copy)
     return folder
 
 
@@ -107,6 +111,7 @@ def _copy_position(checkpoint: Path, run: RunFolder) -> None:
     except (RunError, KeyError, TypeError) as error:
         raise CheckpointError(f"The checkpoint {checkpoint} cannot be resumed from: {error}") from None
     _copy_meaning(parent, run)
+    _copy_base(parent, run)
     if parent.baselines_path.exists():
         _copy(parent.baselines_path, run.baselines_path)
 
@@ -115,6 +120,13 @@ def _copy_meaning(parent: RunFolder, copy: RunFolder) -> None:
     """Tokenizer and data.json."""
     shutil.copytree(parent.tokenizer_path, copy.tokenizer_path)
     _copy(parent.data_path, copy.data_path)
+
+
+def _copy_base(parent: RunFolder, copy: RunFolder) -> None:
+    """What adapters stand on: their checkpoints are not whole without it."""
+    if parent.read_config().lora.is_on:
+        ((_, below),) = find_steps(parent.base_path)
+        copy_weights(below, copy.base_path)
 
 
 def _check(folder: Path) -> None:

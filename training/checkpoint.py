@@ -26,6 +26,7 @@ from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
 from training.distributed import ALONE, Ranks
 from training.gate import check_size, read_tensors
+from training.lora import add_adapters, merge, trained_state
 from training.optimizer import ModelOptimizer
 from training.parallel import gather, sharded_like
 from training.trainer_state import TrainerState, read_trainer_state
@@ -44,7 +45,7 @@ def save_checkpoint(trainer: "Trainer") -> None:
     """
     run, step = trainer.run, trainer.progress.step
     is_writer = trainer.ranks.is_first
-    weights = gather(trainer.model.state_dict(), keep=is_writer)
+    weights = gather(trained_state(trainer.model), keep=is_writer)
     moments = trainer.optimizer.state_tensors(keep=is_writer)
     if not is_writer:
         return
@@ -88,11 +89,11 @@ def load_latest(
     # The folder that verified, digit for digit: step_0000000004 is another one than step_00000004.
     digits = ranks.broadcast_number(len(found.name[5:]) if found else 0)
     folder = run.path / f"step_{step:0{digits}d}"
-    weights = read_tensors(folder / "model.safetensors", shapes_of(model))
+    weights = read_tensors(folder / "model.safetensors", shapes_of(trained_state(model)))
     if not ranks.alone:
         places = model.state_dict()
         weights = {name: sharded_like(value, places[name]) for name, value in weights.items()}
-    model.load_state_dict(weights, strict=True)
+    model.load_state_dict(weights, strict=weights.keys() == model.state_dict().keys())  # adapters alone are not all
     # An optimizer that has not stepped yet has no state.
     moments = read_tensors(folder / "optimizer.safetensors", optimizer.state_shapes(), required=())
     optimizer.load_state_tensors(moments)
@@ -124,7 +125,7 @@ def find_latest(run: RunFolder, say: Callable[[str], None] = print) -> Path | No
 
 
 def load_model(path: Path | str, implementation: str | None = None, device: str | torch.device = "cpu") -> nn.Module:
-    """The model of a checkpoint, in evaluation mode, ready to predict.
+    """The model of a checkpoint, in evaluation mode, ready to predict; adapters are merged into the weights below them.
 
     Args:
         path: a run folder (its best checkpoint that verifies), a step folder, or the weights file inside one.
@@ -135,11 +136,17 @@ def load_model(path: Path | str, implementation: str | None = None, device: str 
     """
     folder = choose(Path(path))
     run = RunFolder(folder.parent)
-    config = run.read_model_config()
+    config, lora = run.read_model_config(), run.read_config().lora
     weights = folder / "model.safetensors"
-    check_size(weights, count_parameters(config))
+    if not lora.is_on:
+        check_size(weights, count_parameters(config))
     model = build_model(config, implementation or run.read_config().implementation)
-    model.load_state_dict(read_tensors(weights, shapes_of(model)), strict=True)
+    if lora.is_on:
+        model.load_state_dict(load_model(run.base_path).state_dict(), strict=True)
+        add_adapters(model, lora, seed=0)
+    tensors = read_tensors(weights, shapes_of(trained_state(model)))
+    model.load_state_dict(tensors, strict=not lora.is_on)
+    merge(model)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -154,9 +161,9 @@ def load_tokenizer_of(path: Path | str) -> Tokenizer:
     return load_tokenizer(run.tokenizer_path)
 
 
-def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor in a checkpoint of this model."""
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def random_state(device: torch.device) -> dict[str, str]:

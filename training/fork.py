@@ -9,6 +9,7 @@ The decision is made before Start, told in a report, and stands in the new run's
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from config.errors import ConfigError, Problem
 from config.inheritance import same_text, same_tokenizer
 from config.parent import Carried
 from config.run_config import RunConfig
+from config.sizes import count_parameters
 from runs.folder import RunFolder
 from runs.fork import describe_parent, is_resumable
 from runs.verification import read_commit
@@ -26,10 +28,11 @@ from text.corpus import check_text
 from text.prepared import find_prepared
 from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
-from training.checkpoint import load_model
+from training.checkpoint import load_model, shapes_of
+from training.lora import add_adapters, count_adapters
 from training.prepare import base_of, choose_tokenizer
 from training.schedule import steps_of
-from training.transfer import FATES, TensorChange, compare, match_tokens, shapes_of_config, transfer
+from training.transfer import FATES, TensorChange, compare, is_by_token, match_tokens, shapes_of_config, transfer
 
 LONGEST_LIST = 5  # names in a sentence
 LEARNED_BEFORE_START = 2_000_000  # characters; from a longer text the worker learns a tokenizer, which takes a while
@@ -44,6 +47,8 @@ class ForkReport:
         why_not_all: why only the weights are carried; "" where all is.
         tokenizer: a sentence about the tokenizer.
         tensors: the fate of every tensor; empty where the tokenizer has to be learned from a long text first.
+        trained: how many numbers are trained: those of adapters, or all.
+        parameters: of the model, without adapters.
     """
 
     parent: str
@@ -52,6 +57,8 @@ class ForkReport:
     why_not_all: str
     tokenizer: str
     tensors: tuple[TensorChange, ...]
+    trained: int
+    parameters: int
 
     def sentences(self) -> list[str]:
         """The report for a terminal."""
@@ -60,7 +67,15 @@ class ForkReport:
             if self.carried == "all"
             else f"begins at step 0 with the parent's weights ({self.why_not_all})"
         )
-        return [f"from step {self.step:,} of {self.parent}: {begins}", self.tokenizer, *self.tensor_sentences()]
+        first = f"from step {self.step:,} of {self.parent}: {begins}"
+        return [first, self.tokenizer, *self.tensor_sentences(), *self.lora_sentences()]
+
+    def lora_sentences(self) -> list[str]:
+        """How many numbers are trained; nothing where these are all."""
+        if self.trained == self.parameters:
+            return []
+        share = self.trained / (self.parameters + self.trained)
+        return [f"adapters: {self.trained:,} numbers are trained beside {self.parameters:,} that stay, {share:.2%}"]
 
     def tensor_sentences(self) -> list[str]:
         """How many tensors are kept, and which are not."""
@@ -104,6 +119,11 @@ def fork(config: RunConfig, checkpoint: Path, carry: Carried | None = None) -> t
         tokens = match_vocabulary(old, new, old_model.d_vocab)
         shapes = shapes_of_config(config.with_vocabulary(len(tokens)))
         tensors = tuple(compare(shapes_of_config(old_model), shapes, tokens))
+    if config.lora.is_on:
+        if new is None and config.data.tokenizer_type != "character":
+            message = "LoRA leaves all weights as they are, and another tokenizer needs others: leave out lora_rank"
+            raise ConfigError([Problem("lora_rank", message)])
+        refuse_untrained(tensors)
     reason = why_not_all(config, checkpoint, before, tensors)
     if carry == "all" and reason:
         raise ConfigError([Problem("carry", f"not all of {checkpoint.name} can be carried over: {reason}")])
@@ -113,7 +133,10 @@ def fork(config: RunConfig, checkpoint: Path, carry: Carried | None = None) -> t
     told = describe_tokenizer(old, new)
     if carried == "weights" and not reason:
         reason = "as was asked for"
-    report = ForkReport(name, record.step, carried, reason, told, tensors)
+    model = config.with_vocabulary(len(tokens) if new else config.data.expected_vocabulary)
+    n_all = count_parameters(model)
+    trained = count_adapters(model, config.lora) if config.lora.is_on else n_all
+    report = ForkReport(name, record.step, carried, reason, told, tensors, trained, n_all)
     return replace(config, parent=record), report
 
 
@@ -126,6 +149,8 @@ def why_not_all(config: RunConfig, checkpoint: Path, before: RunConfig, tensors:
         return "the tokenizer is another one"
     if config.training.optimizer != before.training.optimizer:
         return f"the optimizer is {config.training.optimizer}, not {before.training.optimizer}"
+    if config.lora != before.lora:
+        return "the adapters are others" if config.lora.is_on else "all weights are trained, not adapters alone"
     if changed := [tensor for tensor in tensors if tensor.fate != "kept"]:
         return f"{changed[0].name} is {changed[0].fate}"
     if not is_resumable(record):
@@ -191,5 +216,23 @@ def build_run_model(run: RunFolder, config: RunConfig) -> Transformer:
     if base := base_of(run, config):
         weights = load_model(base.path).state_dict()
         old, new = load_tokenizer(base.tokenizer_path), load_tokenizer(run.tokenizer_path)
-        transfer(weights, model, match_vocabulary(old, new, base.read_model_config().d_vocab))
+        tokens = match_vocabulary(old, new, base.read_model_config().d_vocab)
+        if config.lora.is_on:
+            refuse_untrained(compare(shapes_of(weights), shapes_of(model.state_dict()), tokens))
+        transfer(weights, model, tokens)
+    if config.lora.is_on:
+        add_adapters(model, config.lora, config.training.seed)
     return model
+
+
+def refuse_untrained(tensors: Sequence[TensorChange]) -> None:
+    """Adapters stand on weights that stay as they are: none may be new, or have entries that nobody would train.
+
+    Raises:
+        ConfigError: with the tensor.
+    """
+    for tensor in tensors:
+        if tensor.fate in ("resized", "new"):
+            what = "has tokens that the parent does not know" if is_by_token(tensor.name) else f"is {tensor.fate}"
+            message = f"LoRA leaves all weights as they are, but {tensor.name} {what}: leave out lora_rank to train all"
+            raise ConfigError([Problem("lora_rank", message)])

@@ -146,7 +146,8 @@ def choose_tokenizer(
 
 def base_of(run: RunFolder, config: RunConfig) -> RunFolder | None:
     """What a run began from, as a run folder; None for a run that began from nothing."""
-    return RunFolder(run.base_path) if config.parent and config.parent.carried == "weights" else None
+    begins_here = config.parent and config.parent.carried == "weights"
+    return RunFolder(run.base_path) if begins_here or config.lora.is_on else None
 
 
 def _d_vocab(run: RunFolder, config: RunConfig, tokenizer: Tokenizer) -> int:

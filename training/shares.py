@@ -1,17 +1,21 @@
 """What several processes of one run can share: asked before a run folder exists, without torch."""
 
 from config.errors import ConfigError, Problem
+from config.run_config import RunConfig
 from config.sizes import TrainingMemory
-from config.train_config import TrainConfig
 from training.distributed import Ranks
 
 
-def check_shareable(training: TrainConfig, ranks: Ranks) -> None:
+def check_shareable(config: RunConfig, ranks: Ranks) -> None:
     """Every rank takes as many rows of each micro-batch as every other, and can update what it holds.
 
     Raises:
         ConfigError: the batch cannot be cut so, or the optimizer needs more than a share.
     """
+    training = config.training
+    if config.lora.is_on and ranks.parallel == "fsdp":
+        message = "fsdp shares weights that are trained, and LoRA trains few: take --parallel ddp"
+        raise ConfigError([Problem("lora_rank", message)])
     if training.optimizer == "muon" and ranks.parallel == "fsdp":
         message = "muon turns whole matrices, and fsdp holds parts of them: take --parallel ddp, or --optimizer adamw"
         raise ConfigError([Problem("optimizer", message)])

@@ -94,6 +94,7 @@ class Worker:
     def _train(self) -> None:
         from training.baselines import BaselineLadder
         from training.fork import build_run_model
+        from training.lora import describe_trained
         from training.prepare import prepare_text
         from training.trained_on import describe_computing, note_or_compare
         from training.trainer import Trainer, train
@@ -112,6 +113,8 @@ class Worker:
         if changed := note_or_compare(self.run, computing):
             self.reporter.say(changed)
         where = self.ranks.describe(trainer.device.type)
+        if config.lora.is_on:
+            self.reporter.say(describe_trained(model))
         self.reporter.say(f"training on {where} in {trainer.dtype_name}, from step {step:,}")
         self.reporter.say(sizes_in_words(self.run.read_model_config()))
         self.reporter.start_bar(step, trainer.max_steps)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import infer
 import train
 from runs.files import read_json
 from runs.folder import list_runs
@@ -71,3 +72,32 @@ def test_a_preflight_of_a_fork_tries_the_fork(first, capfd):
     assert train.main(["--from", "first", "--text_file", other, "--preflight", "--max_steps", "50"]) == 0
     said = capfd.readouterr()
     assert "50 steps of" in said.out and len(list_runs()) == 1
+
+
+def test_adapters_are_trained_and_written_with_like_any_model(first, capsys):
+    flags = ["--from", "first", "--carry", "weights", "--lora_rank", "2", "--lora_targets", "attention"]
+    assert train.main([*flags, "--name", "small"]) == 0
+    said = capsys.readouterr().err
+    assert "adapters: 192 numbers are trained beside" in said and "training 192 of" in said
+    run = list_runs()[0]
+    assert run.read_config().lora.lora_rank == 2
+    assert infer.main(["--checkpoint", "small", "--prompt", "the", "--max_new_tokens", "5", "--greedy"]) == 0
+    assert len(capsys.readouterr().out) == len("the") + 5 + 1
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--lora_rank", "8"], "lora_rank adapts a trained model: name its checkpoint with --from"),
+    (["--from", "first", "--lora_alpha", "8"], "lora_alpha has no effect unless lora_rank is set: leave it out"),
+    (["--from", "first", "--lora_rank", "0"], "lora_rank 0 is below 1"),
+    (["--from", "first", "--lora_rank", "2", "--lora_targets", "q_proj"], "'q_proj' names no linear map"),
+    (["--from", "first", "--lora_rank", "2", "--text_file", "other.txt"], "has tokens that the parent does not know"),
+    (["--from", "first", "--lora_rank", "2", "--n_layers", "2"], "blocks.1.attention_norm.weight is new"),
+    (["--from", "first", "--lora_rank", "2", "--tokenizer_type", "byte"], "has tokens that the parent does not know"),
+])  # fmt: skip
+def test_adapters_that_cannot_be_are_refused_in_a_sentence(first, capsys, flags, words):
+    before = list_runs()
+    capsys.readouterr()
+    assert train.main(flags) == 2
+    said = capsys.readouterr()
+    assert words in said.err and "Traceback" not in said.err and said.out == ""
+    assert list_runs() == before

@@ -36,7 +36,7 @@ def tensors() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, tuple[int, ...]]:
-    return shapes_of(build_model(CONFIG, seed=1))
+    return shapes_of(build_model(CONFIG, seed=1).state_dict())
 
 
 def make_file(header: Any, numbers: bytes = b"", length: int | None = None) -> bytes:

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from config.errors import ConfigError
+from config.model_config import ModelConfig
+from config.run_config import RunConfig
 from config.sizes import TrainingMemory
 from config.train_config import TrainConfig
 from runs import control
@@ -100,6 +102,10 @@ def wait_until(condition, seconds: float = 60) -> None:
 # --- one process looks at itself ----------------------------------------------------------------------------------
 
 
+def recipe(**training) -> RunConfig:
+    return RunConfig(model=ModelConfig(), training=TrainConfig(**training))
+
+
 def test_without_torchrun_there_is_one_process():
     assert ranks_from({}) is ALONE and ranks_from({"WORLD_SIZE": "1", "RANK": "0"}) is ALONE
     for environment in ({}, {"WORLD_SIZE": "1", "RANK": "0"}):
@@ -119,14 +125,14 @@ def test_the_rows_of_all_ranks_are_the_batch_micro_batch_by_micro_batch(size, pa
 
 
 def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can():
-    check_shareable(TrainConfig(batch_size=12, grad_accumulation=2), Ranks(0, 3))
+    check_shareable(recipe(batch_size=12, grad_accumulation=2), Ranks(0, 3))
     with pytest.raises(
         ConfigError, match=r"batch_size of 12 in 4 parts cannot be shared by 2 processes: take a .* 16,"
     ):
-        check_shareable(TrainConfig(batch_size=12, grad_accumulation=4), Ranks(0, 2))
-    check_shareable(TrainConfig(optimizer="muon"), Ranks(0, 2, parallel="ddp"))
+        check_shareable(recipe(batch_size=12, grad_accumulation=4), Ranks(0, 2))
+    check_shareable(recipe(optimizer="muon"), Ranks(0, 2, parallel="ddp"))
     with pytest.raises(ConfigError, match="take --parallel ddp, or --optimizer adamw"):
-        check_shareable(TrainConfig(optimizer="muon"), Ranks(0, 2, parallel="fsdp"))
+        check_shareable(recipe(optimizer="muon"), Ranks(0, 2, parallel="fsdp"))
 
 
 def test_each_rank_draws_dropout_of_its_own_and_the_first_as_one_process():

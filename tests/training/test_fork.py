@@ -8,15 +8,12 @@ import pytest
 import torch
 
 from components.model import build_model
-from config.data_config import DataConfig
 from config.errors import CheckpointError, ConfigError
-from config.inheritance import inherit_data
 from config.model_config import ModelConfig
-from config.run_config import RunConfig
 from runs.checkpoints import choose
-from runs.folder import RunFolder, create_run, delete_run, list_runs
+from runs.folder import create_run, delete_run, list_runs
 from runs.state import read_status
-from tests.training.conftest import TEXT
+from tests.training.conftest import TEXT, steps_of
 from text.byte_pair import BytePairTokenizer
 from text.character import CharacterTokenizer
 from training.checkpoint import load_model
@@ -32,41 +29,11 @@ def one_thread():
 
 
 @pytest.fixture
-def begin(tmp_path):
-    """A function that makes a run from a checkpoint of another; keyword arguments change its settings."""
-
-    def make(parent: RunFolder, step: int | None = None, carry=None, **changes) -> RunFolder:
-        checkpoint = choose(parent if step is None else parent.step_path(step))
-        before = parent.read_config()
-        data = DataConfig(**inherit_data(before.data, changes.get("data", {})))
-        config = RunConfig(
-            model=before.model.replace(**changes.get("model", {})),
-            training=before.training.replace(**changes.get("training", {})),
-            data=data,
-            implementation=changes.get("implementation", before.implementation),
-        )
-        config, make.report = fork(config, checkpoint, carry)
-        return create_run(tmp_path / "checkpoints", config, {"command": ["test"]})
-
-    return make
-
-
-@pytest.fixture
 def other_text(tmp_path):
     """Another text, with the characters of the first and three more."""
     path = tmp_path / "other.txt"
     path.write_text(TEXT.replace("house", "höuße").replace("bell", "bell €")[:2_000], encoding="utf-8")
     return path
-
-
-def steps_of(run: RunFolder) -> list[dict]:
-    """The metrics without the clock, with every bit of the numbers."""
-    lines = map(json.loads, run.metrics_path.read_text().splitlines())
-    clock = ("elapsed_seconds", "tokens_per_second")
-    return [
-        {key: value.hex() if isinstance(value, float) else value for key, value in line.items() if key not in clock}
-        for line in lines
-    ]
 
 
 LONG = {"max_steps": 60, "save_interval": 10, "eval_interval": 20}
