@@ -73,6 +73,6 @@ def move_selection_biases(model: nn.Module, sums: Sums) -> None:
     """Raise the bias of experts that had fewer visits than the mean of their layer, lower it where they had more."""
     routers = [module for module in model.modules() if isinstance(module, Router)]
     for router, row in zip(routers, sums, strict=True):
-        if router.selection_bias is not None:
+        if router.selection_bias is not None and router.score_proj.weight.requires_grad:  # frozen ones stay as they are
             visits = row[: router.n_experts]
             router.selection_bias += BIAS_STEP * (visits.mean() - visits).sign()
