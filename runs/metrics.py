@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runs.files import to_json_line
 from runs.following import REFRESH_SECONDS, LineFollower, to_number
+from runs.routing import Routing, parse_routing
 from runs.thinning import GrowingSeries, Points
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class MetricsReader:
     def _clear(self) -> None:
         self._columns: dict[str, array[float]] = {"step": array("d")}
         self._evaluations: list[dict[str, float]] = []
+        self._routing: Routing | None = None
         self._series: dict[tuple[str, int, float, str], GrowingSeries] = {}
 
     def refresh(self, force: bool = False) -> bool:
@@ -129,6 +131,7 @@ class MetricsReader:
         for row in rows:
             if "val_loss_nats" in row:
                 self._evaluations.append({name: to_number(value) for name, value in row.items()})
+                self._routing = parse_routing(row) or self._routing
         rows = [row for row in rows if "train_loss_nats" in row]
         count = len(self._columns["step"])
         for name in dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names):
@@ -171,6 +174,12 @@ class MetricsReader:
         """The evaluation lines so far: step, val_loss_nats, val_bits_per_byte."""
         with self._lock:
             return [dict(row) for row in self._evaluations]
+
+    @property
+    def routing(self) -> Routing | None:
+        """What the experts did at the newest evaluation; None for a model without."""
+        with self._lock:
+            return self._routing
 
     def series(
         self, y: str, x: str = "step", *, buckets: int = 1000, smoothing: float = 0.0, kind: str = "extremes"

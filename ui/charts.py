@@ -96,7 +96,7 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
 
 def rate_figure(curves: Curves, view: View) -> Figure:
     """The learning rate: warm-up, then decay."""
-    figure = _small_figure("Learning rate", view, [curve_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
+    figure = small_figure("Learning rate", view, [curve_line(curves.learning_rate, QUIET, 1.5, "learning rate")])
     figure["layout"]["margin"] = figure["layout"]["margin"] | {"l": RATE_MARGIN}
     figure["layout"]["yaxis"] |= {"tickformatstops": RATE_FORMATS}
     return figure
@@ -106,7 +106,7 @@ def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
     """The gradient's norm before clipping, and the length that clipping leaves."""
     color = WARNING[view.theme]
     note = f" <span style='font-weight:400;color:{color}'>clip {clip:g}</span>" if clip else ""
-    figure = _small_figure(f"Gradient norm{note}", view, _ranged(curves.grad_norm, "gradient norm"))
+    figure = small_figure(f"Gradient norm{note}", view, ranged_lines(curves.grad_norm, "gradient norm"))
     if clip and curves.grad_norm.mean[0]:
         figure["layout"]["shapes"] = [level(clip, color, 1.5, opacity=1)]
     return figure
@@ -114,12 +114,12 @@ def gradient_figure(curves: Curves, view: View, clip: float) -> Figure:
 
 def speed_figure(curves: Curves, view: View) -> Figure:
     """Tokens trained on in each second."""
-    figure = _small_figure("Tokens per second", view, _ranged(curves.tokens_per_second, "tokens/s"))
+    figure = small_figure("Tokens per second", view, ranged_lines(curves.tokens_per_second, "tokens/s"))
     figure["layout"]["yaxis"] |= {"tickformat": "~s"}
     return figure
 
 
-def _ranged(curve: Ranged, name: str) -> list[dict[str, Any]]:
+def ranged_lines(curve: Ranged, name: str) -> list[dict[str, Any]]:
     """The mean, over a faint band from the lowest to the highest of each bucket."""
     mean = curve_line(curve.mean, QUIET, 1.5, name)
     if curve.lowest is None or curve.highest is None:
@@ -133,7 +133,8 @@ def _ranged(curve: Ranged, name: str) -> list[dict[str, Any]]:
     return [band, mean]
 
 
-def _small_figure(title: str, view: View, lines: list[dict[str, Any]]) -> Figure:
+def small_figure(title: str, view: View, lines: list[dict[str, Any]]) -> Figure:
+    """One of the charts in a row below the loss."""
     figure = new_figure(title, SMALL_HEIGHT, view, lines)
     figure["layout"]["yaxis"] |= {"rangemode": "tozero", "nticks": 4}
     figure["layout"]["xaxis"] |= {"nticks": 4, "tickangle": 0}

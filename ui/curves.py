@@ -93,11 +93,12 @@ class RunReader:
             else None,
             validation=self._validation(column),
             learning_rate=self._slow("learning_rate", column, "extremes"),
-            grad_norm=self._ranged("grad_norm", column),
-            tokens_per_second=self._ranged("tokens_per_second", column),
+            grad_norm=self.ranged("grad_norm", column),
+            tokens_per_second=self.ranged("tokens_per_second", column),
         )
 
-    def _ranged(self, y: str, column: str) -> Ranged:
+    def ranged(self, y: str, column: str) -> Ranged:
+        """A restless column of the metrics over another one, thinned for a small chart."""
         mean = self._slow(y, column, "mean")
         if len(self.metrics) <= SMALL_BUCKETS:
             return Ranged(mean)

@@ -14,7 +14,7 @@ from config.sizes import count_parameters
 from runs.baselines import overtaken_sentence, read_baselines
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
-from ui import charts, plot, run_details, run_header, samples, uploads
+from ui import charts, expert_charts, plot, run_details, run_header, samples, uploads
 from ui.charts import View
 from ui.curves import X_COLUMNS, RunReader, read_run
 from ui.settle import settle
@@ -95,6 +95,7 @@ def _draw_progress(run: RunFolder, status: RunStatus, reader: RunReader, config:
             st.space("stretch")
             view = _choose_view()
         draw_charts(run, reader, view, baselines, config)
+        expert_charts.draw(reader, view, config.model if config else None)
     with right:
         with st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
             st.markdown(
