@@ -9,7 +9,8 @@ Shapes: nothing -> bias [head query key]. Slopes: [head], a float32 buffer, not 
 
 The formula of the slopes is meant for head counts n that are powers of two. Otherwise, with p the next lower power of
 two, the first p heads get the slopes of p heads and the rest every second slope of 2p heads, which lie between them
-(n = 6: 1/4 1/16 1/64 1/256, then 1/2 1/8).
+(n = 6: 1/4 1/16 1/64 1/256, then 1/2 1/8). With alibi_slopes "geometric" the formula is taken for every n: one row
+without a jump, from 2^(−8/n) down to 1/256.
 
 Two things it is not. It is not a mask: a token of the future would get a *bonus* m_h · (j − i), so the causal mask is
 still needed. And it is not inside the division by √d_head: a slope means the same for every width of head.
@@ -24,8 +25,10 @@ from components.position import Position
 from config.model_config import ModelConfig
 
 
-def alibi_slopes(n_heads: int) -> list[float]:
-    """The slope of each head, positive, in the order of the paper's code."""
+def alibi_slopes(n_heads: int, row: str = "paper") -> list[float]:
+    """The slope of each head, positive; `row` is "paper", in the order of its code, or "geometric"."""
+    if row == "geometric":
+        return [2.0 ** (-8.0 * head / n_heads) for head in range(1, n_heads + 1)]
     power = 1 << (n_heads.bit_length() - 1)  # largest power of two that is not above n_heads
     slopes = [2.0 ** (-8.0 * head / power) for head in range(1, power + 1)]
     between = [2.0 ** (-4.0 * head / power) for head in range(1, 2 * power + 1, 2)]  # every second of 2p slopes
@@ -35,11 +38,12 @@ def alibi_slopes(n_heads: int) -> list[float]:
 class LinearBiases(Position):
     """Holds the slopes; acts on the attention scores."""
 
+    has_bias = True
     slopes: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        slopes = torch.tensor(alibi_slopes(config.n_heads), dtype=torch.float32)
+        slopes = torch.tensor(alibi_slopes(config.n_heads, config.alibi_slopes), dtype=torch.float32)
         self.register_buffer("slopes", slopes, persistent=False)
 
 

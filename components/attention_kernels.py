@@ -3,6 +3,7 @@
 Shapes: query [batch head query d_head], key [batch kv_head key d_head], value [batch kv_head key d_value]
 -> [batch head query d_value]. The kernel works in pieces and never stores the pattern [query key] (Dao et al. 2022,
 arXiv:2205.14135, section 3.1).
+The kernel has no place for a cap on the scores, cap · tanh(scores / cap) before the mask (Gemma 2, arXiv:2408.00118).
 """
 
 import torch.nn.functional as F
@@ -18,14 +19,23 @@ Values = Float[Tensor, "batch kv_head key d_value"]
 Mixed = Float[Tensor, "batch head query d_value"]
 
 
-def attend(query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float) -> Mixed:
+def attend(
+    query: Queries,
+    key: Keys,
+    value: Values,
+    mask: AttentionMask | None,
+    dropout: float,
+    scale: float,
+    cap: float | None = None,
+) -> Mixed:
     """What each query finds, the faster way; without a mask each sees its own token and those before it."""
     n_query, n_key = query.shape[2], key.shape[2]
-    written_out = written_out_attention_is_faster(query)
+    written_out = cap is not None or written_out_attention_is_faster(query)
     if mask is None and n_query > 1 and (written_out or n_query < n_key):
         mask = causal_mask(n_query, n_key, query.device)  # the flag means the top left corner: wrong behind a cache
-    way = attend_written_out if written_out else attend_in_one_kernel
-    return way(query, key, value, mask, dropout, scale)
+    if written_out:
+        return attend_written_out(query, key, value, mask, dropout, scale, cap)
+    return attend_in_one_kernel(query, key, value, mask, dropout, scale)
 
 
 def attend_in_one_kernel(
@@ -46,13 +56,21 @@ def attend_in_one_kernel(
 
 
 def attend_written_out(
-    query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float
+    query: Queries,
+    key: Keys,
+    value: Values,
+    mask: AttentionMask | None,
+    dropout: float,
+    scale: float,
+    cap: float | None = None,
 ) -> Mixed:
     """The same in three steps, the scale on the queries because there are fewer of them than of scores."""
     group = query.shape[1] // key.shape[1]
     if group > 1:
         key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
     scores = (query * scale) @ key.transpose(-2, -1)
+    if cap is not None:
+        scores = cap * (scores / cap).tanh()
     if mask is not None:
         scores = scores + mask.added.to(scores.dtype)
     mixed = F.dropout(scores.softmax(dim=-1), dropout) @ value

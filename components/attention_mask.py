@@ -1,4 +1,4 @@
-"""What each query may look at, as numbers to add to the attention scores: built once per forward pass, for all layers.
+"""What each query may look at, as numbers to add to the attention scores; components/layer_masks.py says when.
 
     added[i, j] = 0 where query i may look at key j, −∞ where it may not, plus the position scheme's bias (ALiBi)
 
@@ -10,6 +10,13 @@ A query may look at a key that is not after it (causal) and is not padding. With
     x x . .
     x x x .                 x x x .
     x x x x                 x x x x
+
+Through a window a query sees that many tokens, itself included, and none further back:
+
+    window 2                x . . .
+                            x x . .
+                            . x x .
+                            . . x x
 
 Texts that are packed into one row do not see each other: a query may also only look at keys of its own document.
 
@@ -48,9 +55,10 @@ class AttentionMask:
         return rows if self.blind is None else rows.masked_fill(self.blind, 0.0)
 
 
-def causal(n_query: int, n_key: int, device: torch.device) -> Bool[Tensor, "query key"]:
-    """True where a query may look: at its own position and before."""
-    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(n_key - n_query)
+def causal(n_query: int, n_key: int, device: torch.device, window: int | None = None) -> Bool[Tensor, "query key"]:
+    """True where a query may look: at its own position and before, the last `window` of them where there is one."""
+    visible = torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(n_key - n_query)
+    return visible if window is None else visible.triu(n_key - n_query - window + 1)
 
 
 def causal_mask(n_query: int, n_key: int, device: torch.device) -> AttentionMask:

@@ -18,13 +18,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from components.activation_point import activation_points
-from components.attention_mask import AttentionMask, attention_mask, causal
 from components.balance import RoutingRecord
 from components.kv_cache import KVCache
+from components.layer_masks import LayerMasks
 from components.position import Position
 from components.registry import resolve
-from config.errors import ConfigError, Problem
-from config.fields import describe
 from config.model_config import ModelConfig
 
 WRITES_INTO_STREAM = (".out_proj.weight", ".down_proj.weight")
@@ -39,7 +37,6 @@ class Transformer(nn.Module):
 
     def __init__(self, config: ModelConfig, implementation: str = "fused") -> None:
         super().__init__()
-        refuse_unbuilt(config)
         self.config = config
         self.implementation = implementation
         block = resolve("block", "transformer_block", implementation)
@@ -47,6 +44,12 @@ class Transformer(nn.Module):
         position = resolve("position", config.position, implementation)(config)
         assert isinstance(position, Position)
         self.positional_embedding = position  # of any scheme; named for the one that has parameters
+        self.no_positions = Position(config)
+        self.windows, self.knows_positions = config.windows, config.position_layers
+        self.window_positions: Position | None = None  # where window layers have a RoPE of their own
+        if config.position == "rope" and config.rope_local_theta is not None:
+            local = config.replace(rope_theta=config.rope_local_theta, rope_scaling="none")
+            self.window_positions = type(position)(local)
         norm = resolve("norm", config.norm, implementation)
         self.embedding_norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
@@ -89,7 +92,7 @@ class Transformer(nn.Module):
         n_query = tokens.shape[1]
         offset = self._check_length(tokens, cache)
         not_padding = padding_mask if cache is None else cache.add_padding(padding_mask, n_query)
-        mask = self._mask(n_query, offset, not_padding, documents, tokens.device)
+        masks = LayerMasks(n_query, offset, not_padding, documents, tokens.device)
 
         positions = (
             token_positions(n_query, offset, not_padding, tokens.device)
@@ -99,11 +102,21 @@ class Transformer(nn.Module):
         x = self.hook_embed(self.token_embedding(tokens))  # [batch pos d_model]
         x = self.positional_embedding.embed(x, positions)
         x = self.dropout(self.embedding_norm(x))
-        for index, block in enumerate(self.blocks):
-            x = block(x, self.positional_embedding, mask, None if cache is None else cache.layer(index), record)
+        for layer, block in enumerate(self.blocks):
+            position = self.position_of(layer)
+            mask = masks.of(self.windows[layer], position)
+            x = block(x, position, mask, None if cache is None else cache.layer(layer), record)
         if cache is not None:
             cache.advance(n_query)
         return self.final_norm(x)
+
+    def position_of(self, layer: int) -> Position:
+        """The position scheme that acts in a layer: the model's, that of window layers, or none at all."""
+        if not self.knows_positions[layer]:
+            return self.no_positions
+        if self.windows[layer] is not None and self.window_positions is not None:
+            return self.window_positions
+        return self.positional_embedding
 
     @property
     def unembedding_matrix(self) -> Float[Tensor, "d_vocab d_model"]:
@@ -122,45 +135,12 @@ class Transformer(nn.Module):
                 f"{offset + tokens.shape[1]} tokens are more than the model's context n_ctx = {self.config.n_ctx}; "
                 "give it the last part of the text"
             )
+        if cache is not None and self.config.angles_grow and offset + tokens.shape[1] > self.config.rope_trained_ctx:
+            raise ValueError(
+                f"dynamic RoPE scaling turns all keys anew beyond {self.config.rope_trained_ctx} tokens, so that none "
+                f"can be cached; {offset + tokens.shape[1]} tokens have to be read without a cache"
+            )
         return offset
-
-    def _mask(
-        self,
-        n_query: int,
-        offset: int,
-        not_padding: Tensor | None,
-        documents: Tensor | None,
-        device: torch.device,
-    ) -> AttentionMask | None:
-        """The mask that all blocks share; None where plain causal attention is all there is."""
-        n_key = offset + n_query
-        bias = self.positional_embedding.bias(n_query, n_key)
-        if bias is None and not_padding is None and documents is None:
-            return None
-        return attention_mask(causal(n_query, n_key, device), not_padding, bias, documents)
-
-
-NOT_BUILT = (
-    "rotary_dim", "rope_style", "rope_scaling", "rope_local_theta", "alibi_slopes", "position_pattern",
-    "attention_pattern", "qk_norm", "clip_qkv", "attention_scale", "attention_softcap",
-)  # fmt: skip
-
-
-def refuse_unbuilt(config: ModelConfig) -> None:
-    """Say which settings no component computes yet.
-
-    Raises:
-        ConfigError: if a setting has a value that would be ignored.
-    """
-    known = describe(type(config))
-    unbuilt = [name for name in NOT_BUILT if getattr(config, name) != known[name].default]
-    if unbuilt:
-        raise ConfigError(
-            [
-                Problem(name, f"{name} {getattr(config, name)} cannot be built yet: leave it at {known[name].default}")
-                for name in unbuilt
-            ]
-        )
 
 
 def token_positions(

@@ -67,7 +67,7 @@ class ModelConfig(
     def rope_head_dim(self) -> int:
         """Dimensions of a query or key that RoPE turns: in latent attention a part of their own, 0 without RoPE."""
         if self.attention != "mla":
-            return self.head_dim
+            return self.rotary_dim if self.rotary_dim is not None else self.head_dim
         if self.position != "rope":
             return 0
         return self.d_head_rope if self.d_head_rope is not None else max(2, self.head_dim // 4 * 2)
@@ -81,6 +81,17 @@ class ModelConfig(
     def score_scale(self) -> float:
         """What scores are multiplied by before the softmax: attention_scale, or 1 / √query_width where it is unset."""
         return self.attention_scale if self.attention_scale is not None else self.query_width**-0.5
+
+    @property
+    def rope_trained_ctx(self) -> int:
+        """The context of the training before scaling: rope_original_ctx, or n_ctx / rope_factor where it is unset."""
+        own = self.rope_original_ctx
+        return own if own is not None else max(1, round(self.n_ctx / self.rope_factor))
+
+    @property
+    def angles_grow(self) -> bool:
+        """Whether RoPE's angles depend on how long the text is, so that cached keys of a longer one are out of date."""
+        return self.position == "rope" and self.rope_scaling == "dynamic" and self.n_ctx > self.rope_trained_ctx
 
     @property
     def value_head_dim(self) -> int:

@@ -110,6 +110,8 @@ def fast_pairs_turn_more_often_than_slow_ones(values: Values) -> Problem | None:
     }
     if values["position"] != "rope" or values["rope_scaling"] not in ends:
         return None
+    if values["rope_scaling"] == "yarn" and values["rope_theta"] <= 1:
+        return Problem("rope_theta", "rope_scaling yarn needs pairs of different speed: set rope_theta above 1")
     slow, fast = ends[values["rope_scaling"]]
     if values[slow] < values[fast]:
         return None

@@ -10,6 +10,7 @@ from config.mlp_sizes import kept_by_mlps, parameters_by_layer
 from config.model_config import ModelConfig
 
 BYTES_FLOAT32 = 4
+CACHE_MARGIN = 32  # tokens by which a window layer's KV cache is longer than what the next token sees there
 REFUSE_SHARE = 0.9  # of the free memory; above it the system starts to swap or kill
 # Python, torch and what else a training loads, by the build of torch (`train.py --max_steps 20 --model_size tiny`, its
 # highest resident size less what is computed): the CUDA build's libraries take room on a machine without a GPU too.
@@ -113,9 +114,10 @@ def tokens_seen_by_layer(config: ModelConfig) -> list[int]:
 
 
 def kv_cache_bytes(config: ModelConfig, batch: int = 1, bytes_per_number: int = BYTES_FLOAT32) -> int:
-    """Keys and values (of latent attention the latents) of a full context, for every layer as many as it can see."""
+    """Keys and values (in latent attention the latents) of a full context; in a window layer of one and a margin."""
     heads, width = config.cached_shape
-    return sum(tokens_seen_by_layer(config)) * batch * heads * width * bytes_per_number
+    kept = sum(min(config.n_ctx, window - 1 + CACHE_MARGIN if window else config.n_ctx) for window in config.windows)
+    return kept * batch * heads * width * bytes_per_number
 
 
 @dataclass(frozen=True)

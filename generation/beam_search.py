@@ -113,6 +113,9 @@ def beam_search(
             f"{config.n_ctx}: beam search needs the whole text in it"
         )
         raise ConfigError([Problem("max_new_tokens", message)])
+    if config.angles_grow:
+        message = "beams share a KV cache, which dynamic RoPE scaling makes stale at each token: leave num_beams out"
+        raise ConfigError([Problem("num_beams", message)])
     drawable = config.d_vocab if vocab_size is None else min(vocab_size, config.d_vocab)
     return _Search(model, list(tokens), settings, samplers, drawable).run()
 

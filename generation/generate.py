@@ -95,6 +95,7 @@ def generate_batch(
     shorter ones are padded on the left. The other arguments and errors are those of `generate`.
     """
     config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
+    use_cache = use_cache and not config.angles_grow  # else every token would make the keys of all others stale
     problems = _find_problems(model, config, prompts, max_new_tokens, seeds)
     problems += find_policy_problems(config, sliding, use_cache, set(map(len, prompts)))
     if weights not in WEIGHTS:

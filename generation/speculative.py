@@ -58,12 +58,15 @@ class Speculation:
         parts: list[Any] = [model, draft]  # nn.Module's attributes have no type
         sizes = [part.config.d_vocab for part in parts]
         self._check(tokens, min(sizes), max_new_tokens, seed, n_draft)
+        if any(part.config.angles_grow for part in parts):
+            message = "a draft needs a KV cache, which dynamic RoPE scaling makes stale at each token: leave it out"
+            raise ConfigError([Problem("draft", message)])
         if vocab_size is None and sizes[0] != sizes[1]:
             message = f"the draft has a vocabulary of {sizes[1]}, the model one of {sizes[0]}: not the same tokenizer"
             raise ConfigError([Problem("draft", message)])
         self.proposed = self.accepted = self.passes = self.written = 0
         self._drawable = min(*sizes, *([] if vocab_size is None else [vocab_size]))
-        self._model, self._draft = _Reader(model, tokens), _Reader(draft, tokens)
+        self._model, self._draft = _Reader(model, tokens, n_draft), _Reader(draft, tokens, n_draft)
         self._text = Text(list(tokens), len(tokens))
         self._samplers, self._random = samplers, Random(seed)
         self._max_new_tokens, self._n_draft, self._stop_tokens = max_new_tokens, n_draft, frozenset(stop_tokens)
@@ -162,14 +165,14 @@ class Speculation:
 class _Reader:
     """A model, the tokens in its window, and how many of them its cache holds."""
 
-    def __init__(self, model: nn.Module, tokens: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module, tokens: Sequence[int], n_draft: int) -> None:
         parts: Any = model
         self.model, self.n_ctx = model, parts.config.n_ctx
         self.tokens = list(tokens[-self.n_ctx :])
         weight = next(model.parameters())
         self.device = weight.device
         with torch.inference_mode():
-            self.cache = KVCache(parts.config, device=weight.device, dtype=weight.dtype)
+            self.cache = KVCache(parts.config, device=weight.device, dtype=weight.dtype, rewind=n_draft)
         self.plan = DecodePlan.of(model, self.cache)
 
     def room(self) -> int:

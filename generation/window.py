@@ -26,7 +26,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from components.kv_cache import KVCache
-from components.rope import RotaryPositions
 from config.errors import Problem
 from config.model_config import ModelConfig
 from generation.decode_plan import DecodePlan
@@ -67,7 +66,7 @@ class Window:
     ) -> None:
         parts: Any = model  # nn.Module's attributes have no type
         config: ModelConfig = parts.config
-        self.model, self.position = model, parts.positional_embedding
+        self.model = model
         self.n_ctx, self.sliding = config.n_ctx, sliding
         self.rows = [list(prompt[-self.n_ctx :]) for prompt in prompts]
         weight = next(model.parameters())
@@ -108,22 +107,16 @@ class Window:
             return
         if self.sliding == "roll" and kept > 1:
             gone = self.cache.length - (kept - 1)  # the newest of the kept tokens is not in the cache yet
-            self.cache.drop_oldest(gone, turn_back(self.position, gone))
+            self.cache.drop_oldest(gone, turn_back(self.model, gone))
         else:
             self.cache.reset()
 
 
-def turn_back(position: nn.Module, count: int) -> Callable[[Tensor], Tensor]:
-    """How cached keys [... d_head] change when they move to the front by so many places: RoPE's turns it by −count.
+def turn_back(model: nn.Module, count: int) -> Callable[[int, Tensor], Tensor]:
+    """How a layer's cached keys [batch head pos d_head] change when they move to the front by so many places.
 
-    Turning is exact up to rounding, and a key moves once before it leaves, so that errors do not add up.
+    RoPE turns them by −count. That is exact up to rounding, and a key moves once before it leaves, so that errors do
+    not add up.
     """
-
-    def turn(keys: Tensor) -> Tensor:
-        if not isinstance(position, RotaryPositions):
-            return keys
-        cos, sin = position.cos[count].to(keys.dtype), position.sin[count].to(keys.dtype)  # [pair]
-        first, second = keys.chunk(2, dim=-1)
-        return torch.cat((first * cos + second * sin, second * cos - first * sin), dim=-1)
-
-    return turn
+    parts: Any = model  # nn.Module's attributes have no type
+    return lambda layer, keys: parts.position_of(layer).turn_back(keys, count)

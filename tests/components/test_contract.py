@@ -19,7 +19,7 @@ from config.catalog import CATALOG, Entry
 from config.errors import ConfigError
 from config.fields import describe
 from config.model_config import ModelConfig
-from config.sizes import parameters_by_component
+from config.sizes import kv_cache_bytes, parameters_by_component
 from tests.components.conftest import spread_parameters
 
 IDS = [f"{line.slot}-{line.name}" for line in CATALOG]
@@ -42,6 +42,18 @@ CONFIGS = {
     "mixture-sigmoid-shared": {"n_experts": 8, "router": "sigmoid", "router_selection_bias": True, "router_bias": True,
                                "expert_groups": 4, "groups_per_token": 2, "n_shared_experts": 2, "router_scale": 2.5,
                                "shared_expert_gate": True, "router_renormalize": False, "experts_per_token": 3},
+    "windows-capped": {"attention_pattern": "wf", "window": 4, "position": "rope", "attention_softcap": 2.0,
+                       "attention_scale": 0.7, "n_kv_heads": 2, "rope_local_theta": 50.0, "norm": "rmsnorm"},
+    "windows-alibi": {"attention_pattern": "w", "window": 3, "position": "alibi", "position_pattern": "pn",
+                      "alibi_slopes": "geometric", "qk_norm": "head", "norm": "rmsnorm"},
+    "full-norm-yarn": {"qk_norm": "full", "position": "rope", "rope_scaling": "yarn", "d_head": 8,
+                       "n_kv_heads": 2, "norm": "rmsnorm", "rope_factor": 4.0},
+    "interleaved-partial": {"rope_style": "interleaved", "rotary_dim": 4, "d_head": 6, "position": "rope",
+                            "position_pattern": "pn", "qk_norm": "head_separate", "n_kv_heads": 2,
+                            "rope_scaling": "llama3", "norm_unit_offset": True},
+    "half-partial": {"rotary_dim": 4, "d_head": 6, "position": "rope", "rope_scaling": "linear"},
+    "dynamic": {"position": "rope", "rope_scaling": "dynamic", "rope_factor": 2.0, "rope_original_ctx": 11,
+                "d_head": 8},
     "sandwich-scaled": {"norm": "rmsnorm", "norm_unit_offset": True, "norm_placement": "sandwich", "mlp": "geglu",
                         "position": "rope", "embedding_scale": 4.9, "logit_softcap": 3.0, "residual_scale": 0.6},
     "output": {"norm": "rmsnorm", "norm_placement": "output", "position": "rope", "mlp": "swiglu"},
@@ -85,7 +97,10 @@ def fitting(line: Entry, fields: dict[str, Any]) -> dict[str, Any]:
         fields = fields | {line.slot: line.name}
     if line.slot in ("experts", "routing"):
         fields = {"n_experts": 4} | fields
-    return fields | ({"n_kv_heads": None} if line.name == "mla" else {})  # it shares nothing between heads
+    if line.name == "mla":  # it shares nothing between heads, and knows no switch of queries and keys that it has not
+        foreign = ("n_kv_heads", "qk_norm", "attention_softcap", "rotary_dim")
+        fields = {name: value for name, value in fields.items() if name not in foreign}
+    return fields
 
 
 def gradients(output: Tensor, module: nn.Module, x: Tensor) -> list[Tensor]:
@@ -258,6 +273,9 @@ def test_sizes_are_those_of_the_built_model(change, small_config) -> None:
         part = "experts" if part == "mlp" and config.expert_layers[int(parts[1])] else part
         found["norms" if part.endswith("norm") else part] += parameter.numel()
     assert found == counted
+    cache = KVCache(config, batch=2)
+    built = sum(layer.numel() * layer.element_size() for layer in cache.keys + cache.values)
+    assert built == kv_cache_bytes(config, batch=2)
 
 
 def test_unknown_implementation_is_refused(small_config) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from components.attention_mask import attention_mask
+from components.layer_masks import LayerMasks
 from components.model import build_model
 from config.errors import ConfigError
 from config.model_config import ModelConfig
@@ -49,11 +50,11 @@ def test_rolling_is_one_pass_in_which_each_token_saw_its_window(position, n_prom
     place = torch.arange(LENGTH)
     visible = (place <= place[:, None]) & (place >= starts)
 
-    def mask(n_query, *_):
-        return attention_mask(visible, None, wide.positional_embedding.bias(n_query, n_query))
+    def mask(self, window, position):
+        return attention_mask(visible, None, position.bias(LENGTH, LENGTH))
 
-    monkeypatch.setattr(wide, "_mask", mask)
-    with torch.inference_mode():
+    with torch.inference_mode(), monkeypatch.context() as patched:
+        patched.setattr(LayerMasks, "of", mask)
         expected = wide(torch.tensor([TOKENS]))[0, n_prompt - 1 :]
     found = through_the_window(make_model(position), "roll", n_prompt, use_plan)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=5e-5)
