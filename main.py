@@ -14,6 +14,7 @@ PAGES = (
     ("pages/train_model.py", "Train", ":material/model_training:", "train"),
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
     ("pages/compare_runs.py", "Compare", ":material/compare_arrows:", "compare"),
+    ("pages/look_inside.py", "Look inside", ":material/search_insights:", "look-inside"),
     ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
     ("pages/learn_chapters.py", "Learn", ":material/school:", "learn"),
 )

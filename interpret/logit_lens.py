@@ -59,6 +59,18 @@ def logit_lens(model: Transformer, tokens: Int[Tensor, "pos"], guesses: int = 5)
     return LogitLens(top, probabilities, rank, probability)
 
 
+@torch.no_grad()
+def next_by_stage(
+    model: Transformer, tokens: Int[Tensor, "pos"], guesses: int
+) -> tuple[Int[Tensor, "guess"], Float[Tensor, "stage d_vocab"]]:
+    """The likeliest tokens after the text, and the whole distribution there after every layer."""
+    names = ["blocks.0.hook_resid_pre", *layer_points(model, "hook_resid_post").values()]
+    stream = capture(model, tokens[None], names).values
+    last = torch.cat([stream[name][:, -1:] for name in names], dim=1)  # [1 stage d_model]
+    probabilities = torch.cat([logits for _, logits in _logits(model, last)]).softmax(dim=-1)
+    return probabilities[-1].topk(min(guesses, model.config.d_vocab)).indices, probabilities
+
+
 def _logits(
     model: Transformer, stream: Float[Tensor, "1 pos d_model"]
 ) -> Iterator[tuple[slice, Float[Tensor, "some d_vocab"]]]:

@@ -11,13 +11,10 @@ the parameters are counted at full size. The parameters are not the initial ones
 and attention scores of size 1, or a forgotten gain and a wrong rotation would not show.
 """
 
-import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
@@ -26,6 +23,7 @@ from components.model import Transformer, WithoutDrawing, build_model
 from config.catalog import IMPLEMENTATIONS
 from config.model_config import ModelConfig
 from config.sizes import count_parameters
+from interpret.finite_differences import loss_of, slopes
 from interpret.reduced import reduced
 
 SEED = 1
@@ -34,7 +32,6 @@ SHORT = 12  # tokens of the one text of the finite differences: two passes for e
 # Largest difference that rounding explains, relative to the largest value that is compared.
 SAME_FLOAT32 = 5e-5
 SAME_GRADIENT = 1e-5  # of a finite difference in float64
-EPSILON = 1e-5
 SMALL_SLOPE = 1e-6  # below this share of the largest slope, the difference quotient is rounding
 
 
@@ -118,29 +115,29 @@ def _agreement(models: dict[str, Transformer], tokens: Int[Tensor, "batch pos"])
         logits = _difference(found[0], expected[0])
         gradients = max(_difference(a, b) for a, b in zip(found[1:], expected[1:], strict=True))
         worst = max(worst, logits, gradients)
-        parts.append(f"{name} differs from {reference} by {logits:.0e} in logits and {gradients:.0e} in gradients")
-    says = f"{'; '.join(parts)} (of the largest value; allowed {SAME_FLOAT32:.0e})"
+        parts.append(
+            f"{name} differs from {reference} by {_short(logits)} in logits and {_short(gradients)} in gradients"
+        )
+    says = f"{'; '.join(parts)} (of the largest value; allowed {_short(SAME_FLOAT32)})"
     return Check("Implementations agree", worst <= SAME_FLOAT32, says)
 
 
 def _logits_and_gradients(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> list[Tensor]:
     """The logits, and the gradient of the loss by every parameter."""
-    logits = model(tokens)
     parameters = list(model.parameters())
-    return [
-        logits.detach(),
-        *torch.autograd.grad(_loss(logits, tokens), parameters, allow_unused=True, materialize_grads=True),
-    ]
-
-
-def _loss(logits: Tensor, tokens: Int[Tensor, "batch pos"]) -> Tensor:
-    return F.cross_entropy(logits.flatten(0, 1), tokens.roll(-1, dims=1).flatten())
+    gradients = torch.autograd.grad(loss_of(model, tokens), parameters, allow_unused=True, materialize_grads=True)
+    return [model(tokens).detach(), *gradients]
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
     """The largest difference, as a share of the largest value; infinite where something is no number."""
     largest = expected.abs().amax().clamp(min=1e-6)
     return _number((found - expected).abs().amax() / largest)
+
+
+def _short(value: float) -> str:
+    """5e-7, 0."""
+    return f"{value:.0e}".replace("e-0", "e-").replace("0e+00", "0")
 
 
 def _number(value: Tensor | float) -> float:
@@ -165,7 +162,9 @@ def _causality(models: dict[str, Transformer], text: Int[Tensor, "1 pos"]) -> Ch
             if at and (leak := _difference(after[:at], before[:at])) > leaks:
                 leaks, where = leak, f" ({name}, token {at})"
             moves = min(moves, _difference(after[at], before[at]))
-    says = f"another token moves earlier logits by at most {leaks:.0e}{where}, and its own by at least {moves:.0e}"
+    says = (
+        f"another token moves earlier logits by at most {_short(leaks)}{where}, and its own by at least {_short(moves)}"
+    )
     return Check("Nothing sees the future", leaks <= SAME_FLOAT32 and (moves > SAME_FLOAT32 or is_only_token), says)
 
 
@@ -180,7 +179,7 @@ def _cache(models: dict[str, Transformer], tokens: Int[Tensor, "batch pos"]) -> 
         found = torch.cat([model(piece, cache=cache) for piece in pieces if piece.numel()], dim=1)
         if (difference := _difference(found, model(tokens))) > worst:
             worst, where = difference, f" ({name})"
-    says = f"piece by piece differs from all at once by at most {worst:.0e}{where} (allowed {SAME_FLOAT32:.0e})"
+    says = f"piece by piece differs from all at once by at most {_short(worst)}{where} (allowed {_short(SAME_FLOAT32)})"
     return Check("Cache equals the full pass", worst <= SAME_FLOAT32, says)
 
 
@@ -189,51 +188,12 @@ def _gradients(models: dict[str, Transformer], tokens: Int[Tensor, "batch pos"])
     worst, where, count = 0.0, "", 0
     for implementation, model in models.items():
         model.double()
-        slopes = list(_slopes(model, tokens))
-        small = SMALL_SLOPE * max(abs(measured) for _, measured, _ in slopes) + 1e-30
-        for name, measured, computed in slopes:
+        found = list(slopes(model, tokens, _generator()))
+        small = SMALL_SLOPE * max(abs(measured) for _, measured, _ in found) + 1e-30
+        for name, measured, computed in found:
             error = _number(abs(measured - computed) / max(abs(measured), abs(computed), small))
             count += 1
             if error > worst:
                 worst, where = error, f" ({implementation}, {name})"
-    says = f"{count} finite differences in float64 match the gradients within {worst:.0e}{where}"
-    return Check("Gradients are right", worst <= SAME_GRADIENT, f"{says} (allowed {SAME_GRADIENT:.0e})")
-
-
-def _slopes(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Iterator[tuple[str, float, float]]:
-    """For each kind of parameter (the same in every layer and expert): the measured slope and the gradient's."""
-    parameters = dict(model.named_parameters())
-    gradients = torch.autograd.grad(
-        _loss(model(tokens), tokens), list(parameters.values()), allow_unused=True, materialize_grads=True
-    )
-    kinds: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-        kinds.setdefault(re.sub(r"\d+", "N", name), []).append((parameter, gradient))
-    generator = _generator()
-    for kind, pairs in kinds.items():
-        moved = [(parameter, _direction(gradient, generator)) for parameter, gradient in pairs]
-        with torch.no_grad():
-            there, back = (_loss_at(model, tokens, moved, step) for step in (EPSILON, -EPSILON))
-            shares = [(gradient * way).sum() for (_, gradient), (_, way) in zip(pairs, moved, strict=True)]
-        computed = float(torch.stack(shares).sum())
-        yield kind, (there - back) / (2 * EPSILON), computed
-
-
-def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of it the gradient's own, where a wrong one shows most, half of it random, where a missing one does."""
-    random = torch.empty_like(gradient).normal_(generator=generator)
-    unit = F.normalize(gradient.flatten(), dim=0) + F.normalize(random.flatten(), dim=0)
-    return F.normalize(unit, dim=0).view_as(gradient)
-
-
-def _loss_at(
-    model: Transformer, tokens: Int[Tensor, "batch pos"], moved: list[tuple[Tensor, Tensor]], step: float
-) -> float:
-    """The loss a step away from where the parameters are, and are again afterwards."""
-    before = [parameter.clone() for parameter, _ in moved]
-    for parameter, direction in moved:
-        parameter.add_(direction, alpha=step)
-    loss = float(_loss(model(tokens), tokens))
-    for (parameter, _), values in zip(moved, before, strict=True):
-        parameter.copy_(values)
-    return loss
+    says = f"{count} finite differences in float64 match the gradients within {_short(worst)}{where}"
+    return Check("Gradients are right", worst <= SAME_GRADIENT, f"{says} (allowed {_short(SAME_GRADIENT)})")

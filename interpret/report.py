@@ -6,7 +6,7 @@ from typing import Any
 from interpret.ablation import importance
 from interpret.attention_patterns import attention_patterns
 from interpret.head_scores import head_scores
-from interpret.logit_lens import logit_lens
+from interpret.logit_lens import logit_lens, next_by_stage
 from interpret.prove import Proof
 from interpret.subject import Subject, Text
 
@@ -46,12 +46,9 @@ def lens(subject: Subject, text: Text) -> tuple[Data, Table]:
 
 def following(subject: Subject, text: Text) -> tuple[Data, Table]:
     """The likeliest tokens after the text."""
-    found = logit_lens(subject.model, text.tokens, guesses=GUESSES)
-    tokens, shares = found.tokens[-1, -1].tolist(), found.probabilities[-1, -1].tolist()
-    data = [
-        {"token": token, "text": subject.name_of(token), "probability": share}
-        for token, share in zip(tokens, shares, strict=True)
-    ]
+    tokens, stages = next_by_stage(subject.model, text.tokens, GUESSES)
+    pairs = zip(tokens.tolist(), stages[-1, tokens].tolist(), strict=True)
+    data = [{"token": token, "text": subject.name_of(token), "probability": share} for token, share in pairs]
     rows = [["next token", "probability"], *([str(guess["text"]), f"{guess['probability']:.2%}"] for guess in data)]
     return {"next": data}, rows
 

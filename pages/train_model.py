@@ -15,11 +15,12 @@ from ui import (
     form,
     numbers_panel,
     preset_buttons,
+    proof_panel,
     readiness,
     text_panel,
 )
 
-PANELS = ("Drawing", "Code", "Numbers")
+PANELS = ("Drawing", "Code", "Numbers", "Proof")
 
 
 def show_run(run_id: str) -> None:
@@ -90,7 +91,7 @@ def show_tabs(build: builder.Build) -> None:
 
 
 def show_panels(build: builder.Build) -> None:
-    """The same model as a picture, as source and as numbers."""
+    """The same model as a picture, as source, as numbers, and proved."""
     tabs = st.tabs(list(PANELS), key="panel-tab", on_change="rerun")
     with tabs[0]:
         marked = preset_buttons.changed_slots()
@@ -104,6 +105,9 @@ def show_panels(build: builder.Build) -> None:
             parts = training["grad_accumulation"] or 1
             micro_batch = max(1, (training["batch_size"] or 1) // parts)
             numbers_panel.draw(build.model, micro_batch, st.session_state["implementation"], stale=build.stale)
+    with tabs[3]:
+        if tabs[3].open:
+            proof_panel.draw(build.model, stale=build.stale)
 
 
 def open_source() -> None:

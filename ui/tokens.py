@@ -51,17 +51,19 @@ _CSS = """
 
 # Six tints that alternate by token id: neighbours differ, and the same token always has the same one.
 _JS = """
-const HUES = [210, 30, 160, 320, 50, 265];
+const HUES = [210, 30, 160, 320, 50, 265], ORANGE = '#cc5a2b', GREEN = '#0f9d8f';
 const surprise = (probability) => Math.min(1, -Math.log10(Math.max(probability, 1e-3)) / 3);
-const tint = (token) => token.probability == null
-  ? `hsl(${HUES[token.id % HUES.length]} 75% 55% / 0.26)`
-  : `color-mix(in srgb, #cc5a2b ${Math.round(72 * surprise(token.probability))}%, transparent)`;
+const mixed = (color, share) => `color-mix(in srgb, ${color} ${Math.round(72 * share)}%, transparent)`;
+const tint = (token) => token.strength != null ? mixed(token.strength < 0 ? ORANGE : GREEN, Math.abs(token.strength))
+  : token.probability != null ? mixed(ORANGE, surprise(token.probability))
+  : `hsl(${HUES[token.id % HUES.length]} 75% 55% / 0.26)`;
 
 function draw(token) {
   const span = document.createElement('span');
   span.textContent = token.text;
   span.className = token.quiet ? 'token quiet' : 'token';
-  if (token.id != null && !token.quiet) { span.classList.add('tinted'); span.style.background = tint(token); }
+  const tinted = (token.id ?? token.strength) != null && !token.quiet;
+  if (tinted) { span.classList.add('tinted'); span.style.background = tint(token); }
   if (token.marked) span.classList.add('marked');
   if (token.choices) { span.classList.add('live'); span.tabIndex = -1; span.setAttribute('role', 'button'); }
   span.choices = token.choices;
@@ -69,7 +71,7 @@ function draw(token) {
   return span;
 }
 
-const KEYS = ['text', 'id', 'tooltip', 'probability', 'quiet', 'marked', 'choices'];
+const KEYS = ['text', 'id', 'tooltip', 'probability', 'strength', 'quiet', 'marked', 'choices'];
 const signature = (token) => KEYS.map((key) => token[key]).join('\\u0000');
 
 function fill(box, tokens) {
@@ -198,8 +200,9 @@ def show(
 
     Args:
         rows: tokens as `{"text", "id", "tooltip"}`, all but the text optional. A token with an id is tinted, by its id
-            or, where it has a "probability", by how surprising it was; `"quiet": True` draws it pale, `"marked": True`
-            with a frame. `"choices"` are (text, share) pairs that a click on the token offers.
+            or, where it has a "probability", by how surprising it was; a "strength" from −1 to 1 tints it as well,
+            orange below 0 and green above; `"quiet": True` draws it pale, `"marked": True` with a frame. `"choices"`
+            are (text, share) pairs that a click on the token offers.
         key: names this place on the page, so that the browser keeps what it has drawn there.
         names: what stands before each row.
         label: what a screen reader calls the whole.

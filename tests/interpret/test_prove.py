@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as functional
 
-from components import attention, attention_kernels, attention_mask, layernorm, mlp, model, rmsnorm, rope
+from components import attention, attention_mask, layernorm, mlp, model, rmsnorm, rope
 from components.attention_mask import AttentionMask
 from config import sizes
 from config.model_config import ModelConfig
@@ -77,10 +78,12 @@ def test_learned_positions_that_forget_the_offset_of_the_cache(monkeypatch):
 
 
 def test_the_flag_that_aligns_the_mask_to_the_wrong_corner(monkeypatch):
-    attend = attention_kernels.attend_in_one_kernel
-    monkeypatch.setattr(
-        attention, "attend_in_one_kernel", lambda q, k, v, mask, dropout: attend(q, k, v, None, dropout)
-    )
+    attend = functional.scaled_dot_product_attention
+
+    def without_mask(*tensors, attn_mask=None, **options):
+        return attend(*tensors, **options)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", without_mask)
     assert red(small()) == {"cache"}  # several tokens at once behind the cache: one at a time needs no mask
 
 
