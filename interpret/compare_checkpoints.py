@@ -1,5 +1,6 @@
 """Two checkpoints on the same text that neither was trained on: which is better, and is it real?"""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ class Comparison:
     text: Text
     scored_bytes: int
     seconds: float
+
+    @property
+    def bits_per_byte(self) -> float:
+        """What turns the difference into bits per byte: 1 where it is that already."""
+        if self.difference.unit == "bits per byte":
+            return 1.0
+        return self.difference.count / self.scored_bytes / math.log(2)
 
     @property
     def coverage(self) -> str:

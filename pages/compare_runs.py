@@ -1,12 +1,16 @@
-"""Compare: which of these runs is better, at what, and what is different about it."""
+"""Compare: which of these runs is better, at what, is it real, and what is different about it."""
 
 import streamlit as st
 
-from ui import deleting, overlay, run_differences, run_table
+from ui import deleting, exporting, overlay, run_differences, run_table, scaling, side_by_side, verdict
 from ui.live import theme
 
 TABS = {
     "Differences": run_differences.draw,
+    "Same prompt": side_by_side.draw,
+    "Is it real?": verdict.draw,
+    "Scaling": scaling.draw,
+    "Export": exporting.draw,
 }
 
 deleting.tell()
@@ -21,13 +25,13 @@ if not summaries:
     st.stop()
 
 st.space("xxsmall")
-chosen, reference = run_table.pick(summaries, theme())
-if not chosen:
+picked = run_table.pick(summaries, theme())
+if not picked.chosen:
     st.info("Tick runs in the table: their curves and differences appear here.", icon=":material/check_box:")
     st.stop()
-overlay.draw(chosen, reference)
+overlay.draw(picked)
 tabs = st.tabs(list(TABS), key="compare_tab", on_change="rerun")
 for tab, draw in zip(tabs, TABS.values(), strict=True):
     with tab:
         if tab.open:
-            draw(chosen, reference)
+            draw(picked)

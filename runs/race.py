@@ -38,6 +38,19 @@ class Entry:
     notes: tuple[str, ...] = ()
 
 
+def with_steps(config: RunConfig, steps: int | None) -> RunConfig:
+    """The same configuration for so many steps; None leaves it as it is.
+
+    Raises:
+        ConfigError: nothing is trained for so many steps.
+    """
+    if steps is None:
+        return config
+    warmup = config.training.warmup_steps
+    shorter = None if warmup is None else min(warmup, max(0, steps))
+    return replace(config, training=config.training.replace(max_steps=steps, epochs=None, warmup_steps=shorter))
+
+
 def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
     """The same configurations on the text, seed, batches and steps of the first.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from config.errors import RunError
@@ -13,7 +12,7 @@ from config.presets import SIZES
 from config.run_config import RunConfig
 from config.short_form import from_words, split_words
 from runs.folder import CHECKPOINTS, RunFolder, find_run
-from runs.race import Entry, at_sizes, line_up, start
+from runs.race import Entry, at_sizes, line_up, start, with_steps
 
 
 def make_race_parser() -> argparse.ArgumentParser:
@@ -57,7 +56,7 @@ def race(arguments: Sequence[str]) -> None:
         OSError: a worker cannot be started.
     """
     options = make_race_parser().parse_args(arguments)
-    configs = [_steps(_read_entry(options.checkpoints, text), options.max_steps) for text in options.entries]
+    configs = [with_steps(_read_entry(options.checkpoints, text), options.max_steps) for text in options.entries]
     entries = line_up(configs)
     _tell(entries, start(options.checkpoints, entries, kind="race", name=options.name))
 
@@ -69,7 +68,7 @@ def scale(arguments: Sequence[str]) -> None:
         RunError, ConfigError, OSError: as `race`.
     """
     options = make_scale_parser().parse_args(arguments)
-    entries = at_sizes(_steps(_read_entry(options.checkpoints, options.entry), options.max_steps), options.sizes)
+    entries = at_sizes(with_steps(_read_entry(options.checkpoints, options.entry), options.max_steps), options.sizes)
     endings = [entry.config.size or "" for entry in entries]
     _tell(entries, start(options.checkpoints, entries, kind="scaling", endings=endings, name=options.name))
 
@@ -90,14 +89,6 @@ def _read_entry(checkpoints: Path, text: str) -> RunConfig:
             if spoken.problems:
                 raise RunError(f"{text[:80]!r} is neither a run in {checkpoints} nor an architecture.") from None
     return from_words(words).config()
-
-
-def _steps(config: RunConfig, max_steps: int | None) -> RunConfig:
-    if max_steps is None:
-        return config
-    warmup = config.training.warmup_steps
-    shorter = None if warmup is None else min(warmup, max_steps)
-    return replace(config, training=config.training.replace(max_steps=max_steps, epochs=None, warmup_steps=shorter))
 
 
 def _tell(entries: Sequence[Entry], runs: Sequence[RunFolder]) -> None:

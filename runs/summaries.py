@@ -53,6 +53,8 @@ class Summary:
     """Lowest validation loss, in nats per token."""
     best_bits_per_byte: float | None = None
     """At the same evaluation."""
+    split_bits_per_byte: float | None = None
+    """Of the whole validation text after the last step, where the run has scored it."""
     size_bytes: int = 0
     """What deleting the run's folder frees."""
 
@@ -113,6 +115,7 @@ class _Digest:
             corpus=self._corpus, group=self._group,
             tokens_seen=int(self._step.get("tokens_seen", 0)), elapsed_seconds=self._step.get("elapsed_seconds", 0.0),
             best_loss_nats=loss, best_bits_per_byte=bits if math.isfinite(bits) else None,
+            split_bits_per_byte=self._evaluation.get("val_split_bits_per_byte"),
             size_bytes=self._size(status),
         )  # fmt: skip
 

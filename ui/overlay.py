@@ -6,11 +6,12 @@ import streamlit as st
 
 from runs.race import compare_batches
 from runs.summaries import Summary, change_sentence
-from ui import charts, comparison_charts, plot, run_labels
+from ui import charts, comparison_charts, plot, racing, run_labels
 from ui.charts import View
 from ui.comparison_charts import KINDS, UNITS, Overlay
 from ui.curves import read_run
 from ui.live import theme
+from ui.run_table import Picked
 from ui.settle import settle
 from ui.states import STATES
 from ui.words import literal, number
@@ -20,20 +21,24 @@ MOST_DRAWN = 12  # curves on one chart; as many readers are kept (ui/curves.py)
 X_NAMES = {"step": "step", "tokens": "tokens", "time": "time", "flops": "FLOPs"}
 
 
-def draw(chosen: Sequence[Summary], reference: Summary) -> None:
+def draw(picked: Picked) -> None:
     """Chart on the left, a card for each run on the right."""
-    drawn = chosen[:MOST_DRAWN]
+    drawn = picked.chosen[:MOST_DRAWN]
     live = any(summary.status.live for summary in drawn)
     with st.container(key="overlay"):
         left, right = st.columns([5, 3], gap="medium")
     with left:
         overlay = _choose(drawn)
         st.fragment(_draw_chart, run_every=REFRESH_SECONDS if live else None, key="overlay_chart")(drawn, overlay)
-        if len(chosen) > len(drawn):
-            st.caption(f"The newest {len(drawn)} of the {len(chosen)} ticked runs are drawn.")
+        with st.container(horizontal=True, vertical_alignment="center", key="overlay_race"):
+            st.caption(_batches(drawn), width="content")
+            st.space("stretch")
+            racing.draw_race(picked)
+        if len(picked.chosen) > len(drawn):
+            st.caption(f"The newest {len(drawn)} of the {len(picked.chosen)} ticked runs are drawn.")
     with right, st.container(key="overlay_cards", gap="small"):
         for summary, dash in zip(drawn, comparison_charts.dashes(drawn), strict=True):
-            _draw_card(summary, reference, dash)
+            _draw_card(summary, picked.reference, dash)
 
 
 def _choose(drawn: Sequence[Summary]) -> Overlay:
@@ -71,8 +76,11 @@ def _draw_chart(drawn: Sequence[Summary], overlay: Overlay) -> None:
     readers = [read_run(summary.run, force=not summary.status.live) for summary in drawn]
     figure = comparison_charts.overlay_figure(drawn, readers, overlay)
     plot.show(figure, key="overlay_plot", alt=comparison_charts.describe(drawn, overlay), download="comparison")
-    if len(readers) > 1 and (sentence := compare_batches([reader.metrics for reader in readers]).sentence):
-        st.caption(sentence)
+
+
+def _batches(drawn: Sequence[Summary]) -> str:
+    """Whether all of them read the same batches."""
+    return compare_batches([read_run(summary.run).metrics for summary in drawn]).sentence if len(drawn) > 1 else ""
 
 
 def _draw_card(summary: Summary, reference: Summary, dash: str) -> None:

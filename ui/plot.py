@@ -37,7 +37,9 @@ function load(address) {
 // What is drawn, as a picture of twice the size, on the colour of the page.
 async function save(box, name) {
   const style = getComputedStyle(box);
-  const layout = { ...box.layout, paper_bgcolor: style.getPropertyValue('--st-background-color').trim() };
+  const paper = style.getPropertyValue('--st-background-color').trim();
+  const legend = { orientation: 'h', x: 0, y: -0.2, yanchor: 'top' };  // beside the picture there is no page that tells
+  const layout = { ...box.layout, paper_bgcolor: paper, showlegend: box.data.length > 1, legend };
   const size = { width: box.clientWidth, height: box.clientHeight };
   const link = document.createElement('a');
   link.href = await window.Plotly.toImage({ data: box.data, layout }, { format: 'png', scale: 2, ...size });

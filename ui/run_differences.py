@@ -10,12 +10,12 @@ from runs.summaries import Summary
 from ui import charts
 from ui.live import theme
 from ui.overlay import MOST_DRAWN
+from ui.run_table import Picked
 
 
-def draw(chosen: Sequence[Summary], reference: Summary) -> None:
+def draw(picked: Picked) -> None:
     """A row for each setting, a column for each run; the reference first."""
-    others = [summary for summary in chosen if summary.run != reference.run and summary.config]
-    compared = [summary for summary in (reference, *others) if summary.config][:MOST_DRAWN]
+    compared = [summary for summary in (picked.reference, *picked.others) if summary.config][:MOST_DRAWN]
     configs = [summary.config for summary in compared if summary.config]
     rows = find_differences(configs)
     if len(configs) < 2:

@@ -7,6 +7,7 @@ ids of the runs, and a table with other rows is another widget that begins with 
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +21,25 @@ from runs.summaries import Summary, SummaryBook, change_sentence
 from ui import charts, steady_choice
 from ui.run_picker import made_at
 
-TICKED, TICKED_ANEW, FILTER = "compare_ticked", "compare_ticked_anew", "compare_filter"  # session keys
+# Session keys.
+TICKED, TICKED_ANEW, FILTER = "compare_ticked", "compare_ticked_anew", "compare_filter"
+REFERENCE = "compare_reference"
 WRITTEN = "compare_written"  # addresses that this session has written: the browser may say them late
 FIRST_TICKED = 3
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What the page compares."""
+
+    all: Sequence[Summary]
+    chosen: Sequence[Summary]  # the ticked ones, in the order of the table
+    reference: Summary
+
+    @property
+    def others(self) -> list[Summary]:
+        """The ticked ones that are compared with the reference."""
+        return [summary for summary in self.chosen if summary.run != self.reference.run]
 
 
 @st.cache_resource(show_spinner=False)
@@ -41,8 +58,8 @@ def tick(ids: Sequence[str]) -> None:
     st.session_state.update({TICKED: list(ids), TICKED_ANEW: True})
 
 
-def pick(summaries: Sequence[Summary], theme: str) -> tuple[list[Summary], Summary]:
-    """Draw filter, reference and table; the ticked runs in their order, and the one that they are measured by."""
+def pick(summaries: Sequence[Summary], theme: str) -> Picked:
+    """Draw filter, reference and table; what is ticked, and what it is measured by."""
     _take_from_address(summaries)
     ticked = set(st.session_state.setdefault(TICKED, [summary.run.id for summary in _first_ticked(summaries)]))
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_controls"):
@@ -55,7 +72,7 @@ def pick(summaries: Sequence[Summary], theme: str) -> tuple[list[Summary], Summa
     _draw(shown, reference, ticked, theme)
     chosen = [summary for summary in summaries if summary.run.id in ticked]
     _write_address([summary.run.id for summary in chosen], reference.run.id)
-    return chosen, reference
+    return Picked(summaries, chosen, reference)
 
 
 def _first_ticked(summaries: Sequence[Summary]) -> Sequence[Summary]:
@@ -76,7 +93,7 @@ def _take_from_address(summaries: Sequence[Summary]) -> None:
     if ticked := [run_id for run_id in asked[0].split(",") if run_id in known]:
         tick(ticked)
     if asked[1] in known:
-        st.session_state["compare_reference"] = asked[1]
+        st.session_state[REFERENCE] = asked[1]
 
 
 def _write_address(ticked: Sequence[str], reference: str) -> None:
@@ -97,10 +114,10 @@ def names_of(summaries: Sequence[Summary]) -> dict[str, str]:
 def _pick_reference(summaries: Sequence[Summary], ticked: set[str]) -> Summary:
     """The run that the others are compared with; at first the oldest of the ticked ones."""
     by_id = {summary.run.id: summary for summary in summaries}
-    if "compare_reference" not in st.session_state:
+    if REFERENCE not in st.session_state:
         sound = [run_id for run_id, summary in by_id.items() if summary.config]
-        st.session_state["compare_reference"] = next((run_id for run_id in reversed(sound) if run_id in ticked), None)
-    picked = steady_choice.choose("Reference", names_of(summaries), key="compare_reference")
+        st.session_state[REFERENCE] = next((run_id for run_id in reversed(sound) if run_id in ticked), None)
+    picked = steady_choice.choose("Reference", names_of(summaries), key=REFERENCE)
     return by_id.get(picked or "", summaries[0])
 
 

@@ -1,0 +1,97 @@
+"""Trainings started from Compare: a race on identical batches, a preset at several sizes, the same with other seeds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from config.errors import ConfigError, RunError
+from config.run_config import RunConfig
+from runs import folder, race
+from runs.race import Entry
+from runs.summaries import Summary
+from ui import run_table
+from ui.run_table import Picked
+from ui.words import literal
+
+PROBLEM = "race_problem"  # session key: why the last click started nothing
+NEW_SEEDS = (1, 2)  # added to the seed of a run
+
+
+def draw_race(picked: Picked) -> None:
+    """A button that opens what a race of the ticked runs would be, and starts it."""
+    racers = [picked.reference, *picked.others][: race.MOST]
+    configs = [summary.config for summary in racers if summary.config]
+    label = "Race this against the reference" if len(configs) == 2 else f"Race these {len(configs)}"
+    menu = st.popover(
+        label, icon=":material/sports_score:", key="race", type="tertiary", on_change="rerun",
+        disabled=len(configs) < race.FEWEST, help="Trains them anew, one after the other, on identical batches.",
+    )  # fmt: skip
+    if not menu.open or len(configs) < race.FEWEST:
+        return
+    with menu:
+        st.caption(
+            "Each is trained anew, one after the other, on the text, seed, batches and steps of the reference. "
+            "What is left of a difference is the configuration."
+        )
+        steps = ask_steps(configs[0], "race_steps")
+        entries = attempt(lambda: race.line_up([race.with_steps(config, steps) for config in configs]))
+        for summary, entry in zip((s for s in racers if s.config), entries or (), strict=False):
+            notes = f": {literal('; '.join(entry.notes))}" if entry.notes else ""
+            st.caption(f"**{literal(summary.label.name)}**{notes}")
+        st.button(
+            "Start the race", icon=":material/sports_score:", type="primary", key="start_race", disabled=not entries,
+            on_click=start, args=(entries, "race"),
+        )  # fmt: skip
+        tell_problem()
+
+
+def draw_seeds_button(summaries: Sequence[Summary], key: str) -> None:
+    """A button that queues the configurations of these runs again, with other seeds."""
+    configs = [summary.config for summary in summaries if summary.config]
+    entries = [
+        Entry(replace(config, training=config.training.replace(seed=config.training.seed + more)))
+        for config in configs
+        for more in NEW_SEEDS
+    ]
+    st.button(
+        f"Train {len(entries)} more with other seeds", icon=":material/casino:", type="tertiary",
+        key=f"more_seeds_{key}", on_click=start, args=(entries, "seeds"),
+        help="They are queued and wait for one another.",
+    )  # fmt: skip
+
+
+def ask_steps(config: RunConfig, key: str) -> int | None:
+    """How long; empty is as long as the reference."""
+    steps: int | None = st.number_input(
+        "Steps", value=None, step=100, key=key, width=240,
+        placeholder=f"{config.training.max_steps:,}, as the reference",
+        help="Optimizer steps of each. Typical: 300 for a tiny model.",
+    )  # fmt: skip
+    return steps
+
+
+def attempt(make: Callable[[], list[Entry]]) -> list[Entry]:
+    """The entries, or none and their problem on the page."""
+    try:
+        return make()
+    except (ConfigError, RunError) as error:
+        st.error(literal(str(error)), icon=":material/block:")
+        return []
+
+
+def start(entries: Sequence[Entry], kind: str, endings: Sequence[str] = ()) -> None:
+    """Make and queue the runs, and compare them from now on; a callback."""
+    try:
+        runs = race.start(folder.CHECKPOINTS, entries, kind=kind, endings=endings)
+    except (ConfigError, RunError, OSError) as error:
+        st.session_state[PROBLEM] = f"Nothing was started: {error}"
+        return
+    run_table.tick([run.id for run in runs])
+    st.session_state[run_table.REFERENCE] = runs[0].id
+
+
+def tell_problem() -> None:
+    """Why the last click started nothing."""
+    if problem := st.session_state.pop(PROBLEM, None):
+        st.error(literal(problem), icon=":material/error:")
