@@ -61,7 +61,9 @@ def find_differences(configs: Sequence[RunConfig]) -> list[Difference]:
     found = []
     for key, info in _infos(configs).items():
         values = [known.get(key, _NONE) for known in settings]
-        if any(value.compared != values[0].compared for value in values[1:]):
+        with_effect = [value.compared for value in values if value is not _NONE]
+        # What has an effect in some of them alone, and is there as it always is, another row has said: the positions.
+        if any(value != (info.default if _NONE in values else with_effect[0]) for value in with_effect):
             words = tuple(NO_EFFECT if value is _NONE else value_in_words(info, value.shown) for value in values)
             found.append(Difference(SECTION_TITLES.get(key[0], key[0].title()), info.title, words))
     implementations = tuple(config.implementation for config in configs)

@@ -58,7 +58,8 @@ def write(app: AppTest, prompt: str = "First") -> AppTest:
     app.text_area(key="side_prompt").set_value(prompt)
     app.button_group(key="side_length").set_value(100)
     healthy(app.button(key="write_each").click().run())
-    return wait(app, lambda: not any(sheet.active for sheet in app.session_state[side_by_side.SHEETS]))
+    wait(app, lambda: not any(sheet.active for sheet in app.session_state[side_by_side.SHEETS]))
+    return healthy(app.run())
 
 
 def test_the_same_prompt_and_seed_in_columns(runs):
@@ -90,7 +91,7 @@ def test_a_prompt_that_one_cannot_read_stops_only_that_one(runs, checkpoints):
 
 def judge(app: AppTest) -> AppTest:
     healthy(app.button(key="judge").click().run())
-    return wait(app, lambda: not app.session_state["judging"].look().active)
+    return healthy(wait(app, lambda: not app.session_state["judging"].look().active).run())
 
 
 def test_verdicts_are_sentences_with_a_chart_and_are_kept(runs):

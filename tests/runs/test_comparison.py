@@ -101,9 +101,11 @@ def test_rows_have_the_value_of_every_run_and_a_dash_where_it_has_none():
     rows = find_differences([LLAMA, make("gpt2", n_kv_heads=1), make(training={"max_steps": 20_000})])
     words = {row.title: (row.section, row.words) for row in rows}
     assert words["Positions"] == ("Architecture", ("rope", "learned", "rope"))
-    assert words["RoPE base"] == ("Architecture", ("10000", "–", "10000"))
+    assert "RoPE base" not in words and "GELU form" not in words  # as they always are beside these components
     assert words["Key/value heads"] == ("Architecture", ("4", "1", "4"))
     assert words["Steps"] == ("Training", ("2,000", "2,000", "20,000"))
+    (row,) = [row for row in find_differences([make(rope_theta=5e5), make("gpt2")]) if row.title == "RoPE base"]
+    assert row.words == ("500000", "–")
     assert find_differences([LLAMA, LLAMA]) == [] == find_differences([])
 
 

@@ -196,7 +196,7 @@ def test_compare_prints_numbers_sentences_and_differences(call, root, tmp_path):
     assert [line.split()[0] for line in numbers.splitlines()] == ["NAME", "r-1", "r-2"]
     assert sentences == "r-1: the reference\nr-2: LLaMA tiny with ALiBi instead of RoPE, twice the layers"
     assert [line.split() for line in differences.splitlines()] == [
-        ["SETTING", "r-1", "r-2"], ["Layers", "4", "8"], ["Positions", "rope", "alibi"], ["RoPE", "base", "10000", "–"],
+        ["SETTING", "r-1", "r-2"], ["Layers", "4", "8"], ["Positions", "rope", "alibi"],
     ]  # fmt: skip
     assert table.read_text().count("\n") == 3 and curves.read_text().startswith("run,name,step,")
     status, _, err, _ = call("compare", "r-1", "r-1")
