@@ -37,7 +37,7 @@ def kernel() -> "ctypes._NamedFuncPointer":
     named = os.environ.get("CC")
     compiler = next(filter(None, map(shutil.which, [named] if named else COMPILERS)), None)
     if compiler is None:
-        raise _refusal(f"there is no C compiler ({named or ', '.join(COMPILERS)})")
+        raise _refusal(f"there is none ({named or ', '.join(COMPILERS)})")
     reason = ""
     with tempfile.TemporaryDirectory() as folder:
         for flags in FLAGS:
@@ -64,7 +64,7 @@ def _build(compiler: str, flags: tuple[str, ...], library: Path) -> None:
 
 
 def _refusal(reason: str) -> ConfigError:
-    return ConfigError([Problem("compile", f"compile is not possible: {reason}")])
+    return ConfigError([Problem("compile", f"compile needs a C compiler that works, and {reason}")])
 
 
 class CompiledProjection(Projection):

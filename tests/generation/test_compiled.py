@@ -52,7 +52,11 @@ def test_compiled_text_is_the_eager_text(changes):
 
 @pytest.mark.usefixtures("fresh_kernel")
 @pytest.mark.parametrize(
-    ("compiler", "message"), [("no-such-compiler", "no C compiler"), ("false", "cannot build matvec.c")]
+    ("compiler", "message"),
+    [
+        ("no-such-compiler", "needs a C compiler that works, and there is none"),
+        ("false", "cannot build matvec.c"),
+    ],
 )
 def test_without_a_compiler_that_works_it_is_refused_in_a_sentence(monkeypatch, compiler, message):
     monkeypatch.setenv("CC", compiler)
