@@ -1,54 +1,27 @@
 """A transformer as a picture: the residual stream is the line, everything else hangs on it where it acts.
 
 Pure: a configuration goes in, SVG text comes out. Positions stand where they enter: learned and sinusoidal ones are
-added behind the embedding, RoPE turns queries and keys inside attention, ALiBi lowers scores there. A pre-norm stands
-on the way into its part, a post-norm on the stream behind the sum.
+added behind the embedding, RoPE turns queries and keys inside attention, ALiBi lowers scores there. Norms stand on the
+way into their part, out of it, or on the stream (ui/drawing_branch.py).
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from config.catalog import entry
 from config.model_config import ModelConfig
 from config.sizes import count_parameters, parameters_by_component, parameters_per_block, parameters_per_norm
 from ui import svg
+from ui.drawing_branch import draw_branch, norm_title
+from ui.drawing_plan import FRAME_BOTTOM, HEIGHT, PART_HEIGHT, PART_TOP, STREAM, TOP, Plan, labelled_box, plan_of
 from ui.words import count
 
-STREAM = 236  # height of the residual stream
-TOP, PART_TOP, PART_HEIGHT = 12, 48, 104  # of the block's frame and of attention and MLP in it
-NORM_TOP, NORM_HEIGHT = 170, 34
-FRAME_BOTTOM, HEIGHT = 270, 312
 MOST_HEADS_DRAWN = 16
 POSITIONS = {"learned": "Learned", "sinusoidal": "Sinusoidal", "rope": "RoPE turns q, k", "alibi": "ALiBi on scores"}
-
-
-def norm_title(config: ModelConfig) -> str:
-    """The norm's name as the catalogue writes it."""
-    return entry("norm", config.norm).title
 
 
 def mlp_title(config: ModelConfig) -> str:
     """The MLP's name as the catalogue writes it."""
     return entry("mlp", config.mlp).title
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Widths of one drawing: the whole model, or only embedding and block where space is short."""
-
-    embedding: float
-    part: float
-    norm: float
-    gap: float  # between the two parts of a block, and behind the second where a post-norm stands
-    tail: float
-    whole: bool
-
-
-def plan_of(config: ModelConfig, whole: bool) -> Plan:
-    """The same overall width for pre- and post-norm, so that the picture does not jump."""
-    if config.norm_placement == "post":
-        return Plan(92, 128, 80, 88, 80, whole) if whole else Plan(84, 124, 80, 84, 80, whole)
-    return Plan(92, 184, 132, 28, 28, whole) if whole else Plan(84, 132, 96, 16, 8, whole)
 
 
 def draw(config: ModelConfig, *, marked: Collection[str] = (), whole: bool = True) -> str:
@@ -67,8 +40,8 @@ def draw(config: ModelConfig, *, marked: Collection[str] = (), whole: bool = Tru
         svg.line([(8, STREAM), (end, STREAM)], "stream", arrow=True),
         svg.text(20, STREAM - 18, "tokens", "small"),
         _embedding(config, 40, plan, marked),
-        _branch(config, start + 16, plan, "attention", marked),
-        _branch(config, start + 16 + plan.part + plan.gap, plan, "mlp", marked),
+        _half(config, start + 16, plan, "attention", start + 16, marked),
+        _half(config, start + 16 + plan.part + plan.gap, plan, "mlp", start + 16, marked),
     ]
     if whole:
         shapes.append(_ending(config, start + width, plan, marked))
@@ -81,8 +54,23 @@ def describe(config: ModelConfig) -> str:
     parameters = count(count_parameters(config))
     return (
         f"{config.n_layers} blocks of width {config.d_model}, {config.n_heads} heads, {position}, "
-        f"{config.norm_placement}-{norm_title(config)}, {mlp_title(config)}, {parameters} parameters"
+        f"{norms_in_words(config)}, {mlp_title(config)}, {parameters} parameters"
     )
+
+
+def norms_in_words(config: ModelConfig) -> str:
+    """pre-LayerNorm; sandwich-RMSNorm; and whether the two parts stand side by side."""
+    beside = "" if config.parallel_residual == "none" else ", attention and MLP side by side"
+    return f"{config.norm_placement}-{norm_title(config)}{beside}"
+
+
+def reach_in_words(config: ModelConfig) -> str:
+    """Which layers look through a window, for the block's head line: window 128 in 3 of 4."""
+    windows = [window for window in config.windows if window is not None]
+    if not windows:
+        return ""
+    where = "everywhere" if len(windows) == config.n_layers else f"in {len(windows)} of {config.n_layers}"
+    return f"window {windows[0]:,} {where}"
 
 
 def _frame(config: ModelConfig, x: float, width: float, marked: bool) -> str:
@@ -92,6 +80,7 @@ def _frame(config: ModelConfig, x: float, width: float, marked: bool) -> str:
     ]
     each = sum(parameters_per_block(config).values())
     title = svg.text(x + 16, TOP + 18, "Block", "title", "start")
+    title += svg.text(x + 70, TOP + 18, reach_in_words(config), "small", "start")
     times = svg.text(x + width - 16, TOP + 18, f"× {config.n_layers:,}  ·  {count(each)} each", "small", "end")
     front = svg.rectangle(x, TOP, width, FRAME_BOTTOM - TOP, "frame", 12)
     return "".join(behind) + svg.part(
@@ -101,7 +90,7 @@ def _frame(config: ModelConfig, x: float, width: float, marked: bool) -> str:
 
 def _embedding(config: ModelConfig, x: float, plan: Plan, marked: Collection[str]) -> str:
     parameters = parameters_by_component(config)
-    shapes = _box(x, STREAM - 27, plan.embedding, 54, "Embedding", count(parameters["token_embedding"]))
+    shapes = labelled_box(x, STREAM - 27, plan.embedding, 54, "Embedding", count(parameters["token_embedding"]))
     drawn = svg.part(
         "embedding/token",
         f"Token embedding, {parameters['token_embedding']:,} parameters",
@@ -113,27 +102,14 @@ def _embedding(config: ModelConfig, x: float, plan: Plan, marked: Collection[str
     middle = x + plan.embedding + 24
     left = max(8.0, middle - plan.embedding / 2 - 30)
     size = count(parameters["positional_embedding"]) if config.position == "learned" else "no parameters"
-    box = _box(left, 96, plan.embedding, 62, POSITIONS[config.position], "positions", size)
+    box = labelled_box(left, 96, plan.embedding, 62, POSITIONS[config.position], "positions", size)
     title = f"{entry('position', config.position).title}, {parameters['positional_embedding']:,} parameters"
     wire = svg.line([(middle, 158), (middle, STREAM - 11)], "wire", arrow=True) + svg.plus(middle, STREAM)
     return drawn + wire + svg.part(f"position/{config.position}", title, box, marked="position" in marked)
 
 
-def _branch(config: ModelConfig, x: float, plan: Plan, slot: str, marked: Collection[str]) -> str:
-    """One half of a block: out of the stream, through norm and part, and added back."""
-    fork, back = x + 20, x + plan.part - 20
-    bottom = PART_TOP + PART_HEIGHT
-    norm_size = parameters_per_norm(config)
-    title = f"{norm_title(config)}, {norm_size:,} parameters each"
-    if config.norm_placement == "pre":
-        norm = _box(x, NORM_TOP, plan.norm, NORM_HEIGHT, norm_title(config))
-        wires = svg.line([(fork, STREAM), (fork, NORM_TOP + NORM_HEIGHT)]) + svg.line(
-            [(fork, NORM_TOP), (fork, bottom + 2)], arrow=True
-        )
-    else:
-        norm = _box(back + 20, STREAM - 22, plan.norm, 44, norm_title(config), count(norm_size))
-        wires = svg.line([(fork, STREAM), (fork, bottom + 2)], arrow=True)
-    wires += svg.line([(back, bottom), (back, STREAM - 11)], arrow=True)
+def _half(config: ModelConfig, x: float, plan: Plan, slot: str, attention_x: float, marked: Collection[str]) -> str:
+    """Attention or MLP with its wires and norms."""
     body = _attention(config, x, plan) if slot == "attention" else _mlp(config, x, plan)
     name = f"attention/{config.attention}" if slot == "attention" else f"mlp/{config.mlp}"
     drawn = svg.part(
@@ -141,13 +117,7 @@ def _branch(config: ModelConfig, x: float, plan: Plan, slot: str, marked: Collec
     )
     if slot == "attention" and config.position in ("rope", "alibi"):
         drawn += _position_chip(config, x, plan, "position" in marked)
-    return (
-        wires
-        + svg.circle(fork, STREAM, 3.5, "fork")
-        + svg.plus(back, STREAM)
-        + drawn
-        + svg.part(f"norm/{config.norm}", title, norm, marked="norm" in marked)
-    )
+    return draw_branch(config, x, plan, drawn, attention_x=attention_x, norm_marked="norm" in marked)
 
 
 def _attention(config: ModelConfig, x: float, plan: Plan) -> str:
@@ -201,12 +171,12 @@ def _mlp(config: ModelConfig, x: float, plan: Plan) -> str:
 def _ending(config: ModelConfig, x: float, plan: Plan, marked: Collection[str]) -> str:
     """Final norm, unembedding, and the bow that says that embedding and unembedding are one matrix."""
     shapes = ""
-    if config.norm_placement == "pre":
-        norm = _box(x + 18, STREAM - 22, 88, 44, norm_title(config), count(parameters_per_norm(config)))
+    if config.norm_placement != "post":
+        norm = labelled_box(x + 18, STREAM - 22, 88, 44, norm_title(config), count(parameters_per_norm(config)))
         shapes = svg.part(f"norm/{config.norm}", "Final norm", norm, marked="norm" in marked)
     left = x + 122
     size = "tied" if config.tie_embeddings else count(parameters_by_component(config)["unembedding"])
-    box = _box(left, STREAM - 27, plan.embedding, 54, "Unembed", size)
+    box = labelled_box(left, STREAM - 27, plan.embedding, 54, "Unembed", size)
     shapes += svg.part(
         "unembedding/unembedding", f"Unembedding, {size} parameters", box, marked="unembedding" in marked
     )
@@ -223,12 +193,3 @@ def _header(x: float, width: float, name: str, size: str) -> str:
         + svg.text(x + 12, PART_TOP + 18, name, "name", "start")
         + svg.text(x + width - 9, PART_TOP + 18, size, "small", "end")
     )
-
-
-def _box(x: float, y: float, width: float, height: float, *lines: str) -> str:
-    """A box with its lines of text in the middle; the first one is the name."""
-    shapes = svg.rectangle(x, y, width, height, "box")
-    first = y + height / 2 - 8.5 * (len(lines) - 1)
-    for index, content in enumerate(lines):
-        shapes += svg.text(x + width / 2, first + 17 * index, content, "small" if index else "name")
-    return shapes

@@ -66,6 +66,37 @@ def test_pre_norm_stands_on_the_branch_and_post_norm_on_the_stream():
     assert [middle_of(norm)[1] for norm in post] == [stream, stream]  # and post-norm has none
 
 
+def test_norms_stand_where_their_placement_says():
+    def norms(**changes):
+        found = parts(draw(load_preset("llama").replace(**changes)))
+        attention, mlp = (middle_of(found[name][0])[0] for name in ("attention/multi_head", "mlp/swiglu"))
+        return ["left" if middle_of(norm)[0] < part else "right" for norm, part in zip(
+            found["norm/rmsnorm"][:-1], 2 * [attention] + 2 * [mlp] if len(found["norm/rmsnorm"]) == 5
+            else [attention, mlp], strict=False)]  # fmt: skip
+
+    assert norms() == ["left", "left"]
+    assert norms(norm_placement="output") == ["right", "right"]
+    assert norms(norm_placement="sandwich") == ["left", "right", "left", "right"]
+
+
+def forks(picture: str) -> int:
+    return sum(shape.attrib.get("class") == "fork" for shape in ElementTree.fromstring(picture).iter())
+
+
+def test_side_by_side_both_parts_read_the_stream_at_one_fork():
+    llama = load_preset("llama")
+    two, one = llama.replace(parallel_residual="two_norms"), llama.replace(parallel_residual="one_norm")
+    assert [forks(draw(config)) for config in (llama, two, one)] == [2, 1, 1]
+    assert [len(parts(draw(config))["norm/rmsnorm"]) for config in (llama, two, one)] == [3, 3, 2]
+    assert "side by side" in draw(one) and "side by side" not in draw(llama)
+
+
+def test_windows_are_told_in_the_head_line():
+    llama = load_preset("llama").replace(window=16)
+    assert "window 16 in 2 of 4" in draw(llama.replace(attention_pattern="wf"))
+    assert "window 16 everywhere" in draw(llama.replace(attention_pattern="w")) and "window" not in draw(llama)
+
+
 def test_heads_share_keys_in_groups():
     config = load_preset("llama").replace(n_heads=8, n_kv_heads=2)
     (attention,) = parts(draw(config))["attention/multi_head"]
@@ -101,7 +132,7 @@ def test_marked_parts_and_no_others():
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize("placement", ["pre", "post"])
+@pytest.mark.parametrize("placement", ["pre", "post", "output", "sandwich"])
 @pytest.mark.parametrize("position", ["learned", "rope", "alibi", "sinusoidal", "none"])
 def test_nothing_lies_outside_the_picture(whole, placement, position):
     root = ElementTree.fromstring(
@@ -117,4 +148,9 @@ def test_width_of_the_picture_does_not_jump():
     def view(**changes):
         return ElementTree.fromstring(draw(load_preset("gpt2").replace(**changes))).attrib["viewBox"]
 
-    assert view() == view(norm_placement="post") == view(position="rope", mlp="swiglu", tie_embeddings=False)
+    assert (
+        view()
+        == view(norm_placement="post")
+        == view(norm_placement="sandwich")
+        == view(position="rope", mlp="swiglu", tie_embeddings=False)
+    )
