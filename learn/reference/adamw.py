@@ -3,6 +3,10 @@
     m ← β₁ m + (1 − β₁) g          v ← β₂ v + (1 − β₂) g²
     θ ← θ − η λ θ − η · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
 
+θ is a weight, g its gradient, η the learning rate, t the number of the step, from 1. m averages the last gradients, v
+their squares; both begin at 0, and the divisions by 1 − βᵗ make up for that. So the first step has length η for every
+weight, and later ones are short where the last gradients contradict each other.
+
 The decay λ acts on matrices only. A norm's scale or a bias has no reason to be small, and there are few of them.
 """
 

@@ -43,6 +43,6 @@ def softmax_backward(dp: Array, p: Array) -> Array:
 
         ∂p_i/∂s_j = p_i (δ_ij − p_j)      so      ds_j = p_j (dp_j − Σ_i p_i dp_i)
 
-    Raising one score takes from all others; hence the mean that is subtracted.
+    δ_ij is 1 where i = j, else 0. Raising one score takes from all others; hence the mean that is subtracted.
     """
     return p * (dp - (p * dp).sum(axis=-1, keepdims=True))

@@ -1,7 +1,7 @@
 """Causal self-attention (Vaswani et al. 2017, arXiv:1706.03762, 3.2; grouped: Ainslie et al. 2023, arXiv:2305.13245).
 
     q, k, v = x Wᵀ + b, cut into heads               S = q kᵀ / √d_head + bias, the future −∞
-    P = softmax(S)          z = P v          y = heads of z side by side, W_oᵀ + b_o
+    P = softmax(S)          z = P v          y = (heads of z side by side) W_oᵀ + b_o
 
 Backward, step by step from the end:
 

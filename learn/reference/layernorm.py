@@ -4,7 +4,7 @@
     y = x̂ ⊙ γ + β
 
 Backward. γ and β are used for every token: dγ = Σ dy ⊙ x̂, dβ = Σ dy. With g = dy ⊙ γ and r = 1/√(σ² + ε), each x_i
-acts three ways: on its own x̂_i, on μ, and on σ². Adding the three up gives
+acts three ways: on its own x̂_i (r g_i), on μ (−r · mean(g)), and on σ² (−r · x̂_i · mean(g ⊙ x̂)). Added up:
 
     dx = r · ( g − mean(g) − x̂ · mean(g ⊙ x̂) )
 

@@ -1,6 +1,6 @@
 """LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1): a frozen linear map, and a thin detour that learns.
 
-    y = x W₀ᵀ + (α/r) (x Aᵀ) Bᵀ           A: [r in], B: [out r], with a small rank r
+    y = x W₀ᵀ + (α/r) (x Aᵀ) Bᵀ           A: [r in], B: [out r], with a small rank r; α is chosen
 
 At the beginning B = 0: the detour adds nothing, and the model is the one that was there. Merged, it is one map again:
 W = W₀ + (α/r) B A.

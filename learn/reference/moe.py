@@ -1,6 +1,6 @@
 """A mixture of experts (Shazeer et al. 2017, arXiv:1701.06538; as in Mixtral, arXiv:2401.04088, section 2.1).
 
-    s = x W_rᵀ                     one score for each expert
+    s = x W_rᵀ                     one score for each expert; W_r is the router
     p = softmax(s)                 T = the k experts with the largest p
     w_e = p_e / Σ_{T} p            for e in T (renormalized; otherwise w_e = p_e)
     y = Σ_{e in T} w_e · expert_e(x)

@@ -3,6 +3,10 @@
     a[p, i] = p · θ^(−2i/d_head)
     (x_i, x_{i+d/2})  ->  (x_i cos a − x_{i+d/2} sin a,  x_{i+d/2} cos a + x_i sin a)
 
+p is the position, i = 0 … d/2 − 1 the pair, d = d_head. θ is usually 10,000, so the first pair turns fastest. The dot
+product of a turned query and a turned key depends on the difference of their positions alone. The paper pairs
+neighbours, x_2i with x_{2i+1}; halves, as here and in Hugging Face's LLaMA, are the same in another order.
+
 Backward. A rotation keeps lengths, so its way back is the rotation the other way round: the same with −a.
 
 Shapes: x [batch head pos d_head] -> the same. No weights.

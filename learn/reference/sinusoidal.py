@@ -2,6 +2,9 @@
 
     PE[p, 2i] = sin(p / 10000^(2i/d))          PE[p, 2i+1] = cos(p / 10000^(2i/d))
 
+p is the position, i = 0 … d/2 − 1 counts the waves, d = d_model. The first wave is once round after 2π positions, the
+last one after almost 2π · 10000 in a wide model.
+
 Added to the token's vector as a learned table is (embed.add_positions). Nothing is learned, so nothing comes back.
 """
 
