@@ -79,7 +79,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = SentenceParser(prog="train.py", description="Train a transformer on a text.")
     start = parser.add_argument_group("What to train")
     add_flag(start, "architecture", metavar="GPT|LLAMA|OLMO", help="Preset to start from. Default GPT.")
-    add_flag(start, "model_size", metavar="|".join(SIZES), help="Sizes to start from. Default small.")
+    add_flag(
+        start,
+        "model_size",
+        metavar="|".join(SIZES),
+        help="Sizes to start from, or a published size of the preset. Default small.",
+    )
     add_flag(start, "implementation", choices=IMPLEMENTATIONS, help="How the same model is computed. Default fused.")
     for flag, choice in (("use_einops", "einops"), ("no_einops", "torch")):
         help_line = f"Short for --implementation {choice}."

@@ -64,9 +64,27 @@ def is_preset(name: str | None) -> bool:
     return name in PRESET_NAMES or name in MORE_PRESETS
 
 
+def title_of(preset: str | None, size: str | None) -> str | None:
+    """LLaMA tiny, or the name of a published size as it is: llama-3.2-1b. None for a preset that is not there."""
+    if not is_preset(preset):
+        return None
+    info = preset_info(preset or "")
+    return size if size in info.published else f"{info.title} {size or ''}".strip()
+
+
+def size_names(preset: str) -> tuple[str, ...]:
+    """The sizes that a preset can be taken in: the four for training, and its published ones."""
+    return (*SIZES, *preset_info(preset).published)
+
+
 def has_size(preset: str, size: str | None) -> bool:
-    """Whether a preset can be taken in a size: one of the four, or one of its published ones."""
-    return size in SIZES or size in preset_info(preset).published
+    """Whether a preset can be taken in this size."""
+    return size in size_names(preset)
+
+
+def is_size(text: str) -> bool:
+    """Whether this is the name of a size, of any preset."""
+    return any(has_size(preset, text) for preset in (*PRESET_NAMES, *MORE_PRESETS))
 
 
 @cache
@@ -78,7 +96,7 @@ def size_fields(size: str, preset: str = PLAIN) -> dict[str, Any]:
     """
     info = preset_info(preset)
     if not has_size(preset, size):
-        known = ", ".join((*SIZES, *info.published))
+        known = ", ".join(size_names(preset))
         raise ConfigError([Problem("size", f"model size {size[:40]!r} is not one of {known}")])
     usual = tomllib.loads((FOLDER / "sizes.toml").read_text(encoding="utf-8"))
     return usual.get(size, {}) | info.sizes.get(size, {})

@@ -16,7 +16,7 @@ from config.errors import ConfigError, Problem
 from config.fields import FieldInfo, Settings, describe, is_active, problem_of, unknown_field
 from config.flags import parser_of
 from config.model_config import ModelConfig
-from config.presets import SIZES, load_preset, resolve_preset
+from config.presets import is_size, load_preset, resolve_preset, size_names
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
 
@@ -83,7 +83,9 @@ def to_words(config: RunConfig) -> dict[str, str]:
 def from_words(words: Words) -> Spoken:
     """Read what `to_words` wrote, or what anybody wrote in its place; what cannot be used is left out and told."""
     problems: list[Problem] = []
-    start = {name: _start_word(name, words.get(name), problems) for name in NAMES}
+    start: dict[str, str] = {}
+    for name in NAMES:
+        start[name] = _start_word(name, words.get(name), problems, start.get("architecture", ""))
     values = {section: {name: info.default for name, info in describe(kind).items()}
               for section, kind in CLASSES.items()}  # fmt: skip
     values["model"] = load_preset(start["architecture"], start["model_size"]).to_dict()
@@ -114,7 +116,7 @@ def split_words(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            name, value = ("model_size" if text in SIZES else "architecture"), text
+            name, value = ("model_size" if is_size(text) else "architecture"), text
         if name in words:
             raise ConfigError([Problem(name[:60], f"{name[:60]} is given twice: {words[name][:40]} and {value[:40]}")])
         words[name] = value
@@ -132,8 +134,8 @@ def word(value: Any) -> str:
     return str(value)
 
 
-def _start_word(name: str, given: str | None, problems: list[Problem]) -> str:
-    """Preset, size and implementation; the usual one where a word is refused or missing."""
+def _start_word(name: str, given: str | None, problems: list[Problem], preset: str) -> str:
+    """Preset, size (of that preset) and implementation; the usual one where a word is refused or missing."""
     usual = {"architecture": "gpt2", "model_size": "tiny", "implementation": "fused"}[name]
     if given is None:
         return usual
@@ -143,7 +145,7 @@ def _start_word(name: str, given: str | None, problems: list[Problem]) -> str:
     except ConfigError as error:
         problems += error.problems
         return usual
-    choices = {"model_size": SIZES, "implementation": IMPLEMENTATIONS}[name]
+    choices = size_names(preset) if name == "model_size" else IMPLEMENTATIONS
     if given in choices:
         return given
     problems.append(Problem(name, f"{name} {given[:40]!r} is not one of {', '.join(choices)}"))

@@ -29,6 +29,7 @@ from config.data_config import DataConfig
 from config.errors import CheckpointError, ConfigError, RunError, TextError
 from config.flags import SentenceParser
 from config.model_config import ModelConfig
+from config.presets import load_preset
 from config.run_config import RunConfig
 from config.sizes import count_parameters
 from interop import imported_run, tokenizer_files, weights
@@ -152,7 +153,8 @@ def run_config(found: Description, name: str, tokenizer: Tokenizer) -> RunConfig
     """The configuration of the run that a description becomes."""
     data = DataConfig(text_file=f"{name} (imported)", tokenizer_type=tokenizer.type)
     preset, size = found.family.name_of(found.config)
-    return RunConfig(model=found.config, data=data, preset=preset, size=size)
+    model = found.config if size is None else load_preset(preset, size).replace(d_vocab=found.config.d_vocab)
+    return RunConfig(model=model, data=data, preset=preset, size=size)
 
 
 def export_checkpoint(checkpoint: Path, folder: Path) -> Family:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from config.errors import RunError
-from config.presets import PRESET_NAMES, SIZES
+from config.presets import has_size, is_preset
 from config.run_config import RunConfig
 from runs import folder
 from ui import (
@@ -40,7 +40,7 @@ def show_run(run_id: str) -> None:
         if config := live.read_config(run):
             st.button(
                 "Build from these settings", key="build-from", icon=":material/tune:", on_click=build_from,
-                args=(config, ), disabled=config.preset not in PRESET_NAMES or config.size not in SIZES,
+                args=(config, ), disabled=not (is_preset(config.preset) and has_size(config.preset or "", config.size)),
             )  # fmt: skip
         st.space("stretch")
         deleting.draw_button(run, live=deleting.is_live(run))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from config.fields import FieldInfo, Settings, describe, is_active
-from config.presets import PRESET_NAMES, changed_fields, preset_info
+from config.presets import changed_fields, is_preset, title_of
 from config.run_config import RunConfig
 from runs.setting_words import SLOTS, change_in_words, value_in_words
 
@@ -50,9 +50,7 @@ class Difference:
 
 def model_name(config: RunConfig) -> str:
     """What a run trains, by its preset: LLaMA tiny."""
-    if config.preset not in PRESET_NAMES:
-        return "own architecture"
-    return f"{preset_info(config.preset).title} {config.size or ''}".strip()
+    return title_of(config.preset, config.size) or "own architecture"
 
 
 def find_differences(configs: Sequence[RunConfig]) -> list[Difference]:
@@ -98,7 +96,7 @@ def _head(reference: RunConfig, other: RunConfig) -> tuple[str, set[Key]]:
     name, name_before = model_name(other), model_name(reference)
     if name == name_before:
         return name, set()
-    sound = all(config.preset in PRESET_NAMES and config.size for config in (reference, other))
+    sound = all(is_preset(config.preset) and config.size for config in (reference, other))
     explained: set[Key] = set()
     if sound:
         own = [changed_fields(config.model, config.preset or "", config.size or "") for config in (reference, other)]

@@ -12,7 +12,9 @@ CONTINUATION = " \\\n  "
 def equivalent_command(config: RunConfig) -> str:
     """`uv run train.py --architecture LLAMA --model_size tiny …`, one line per group of flags, ready to paste."""
     assert config.preset is not None and config.size is not None
-    lines = [f"uv run train.py --architecture {ARCHITECTURES[config.preset]} --model_size {config.size}"]
+    lines = [
+        f"uv run train.py --architecture {ARCHITECTURES.get(config.preset, config.preset)} --model_size {config.size}"
+    ]
     words = changed_words(config)
     if config.implementation != "fused":
         words["model"]["implementation"] = config.implementation

@@ -7,8 +7,8 @@ import streamlit as st
 from config.catalog import IMPLEMENTATIONS
 from config.fields import describe
 from config.model_config import ModelConfig
-from config.presets import PRESET_NAMES, SIZES, load_preset, preset_info, size_fields
-from ui import form, setup
+from config.presets import PRESET_NAMES, SIZES, has_size, load_preset, preset_info, size_fields
+from ui import form, more_architectures, setup
 
 FIRST_PRESET, FIRST_SIZE = "gpt2", "tiny"
 
@@ -24,14 +24,36 @@ def fill_defaults() -> None:
 def apply_preset(preset: str, size: str) -> None:
     """Put every field of a preset and a size into the form."""
     st.session_state["preset"] = preset
-    st.session_state["size"] = size
+    st.session_state["size"] = st.session_state["size-before"] = size
     values = load_preset(preset, size).to_dict()
     form.write("model", values)
 
 
+def choose_preset(preset: str) -> None:
+    """Take another preset in the same size; one of another family's published sizes gives way to the smallest."""
+    size = st.session_state["size"]
+    apply_preset(preset, size if has_size(preset, size) else FIRST_SIZE)
+
+
 def apply_size() -> None:
-    """Put the size's fields into the form and leave the components as they are."""
-    form.write("model", size_fields(st.session_state["size"]))
+    """Put the size's fields into the form and leave the components as they are.
+
+    A published size sets more than the sizes for training do; what only the one before it has set goes back to what the
+    preset says.
+    """
+    preset, size = st.session_state["preset"], st.session_state["size"]
+    before = st.session_state.get("size-before", size)
+    if not has_size(preset, before):  # another run was put into the form since
+        before = size
+    names = size_fields(before, preset).keys() | size_fields(size, preset).keys()
+    values = load_preset(preset, size).to_dict()
+    form.write("model", {name: values[name] for name in names})
+    st.session_state["size-before"] = size
+
+
+def choose_published(size: str) -> None:
+    """Take one of the published sizes, as it was released."""
+    apply_preset(st.session_state["preset"], size)
 
 
 # Which part of the drawing a field belongs to: by its group, or where that would be too coarse by its name.
@@ -93,23 +115,26 @@ def draw() -> None:
                 f"**{info.title}**  \n{info.summary}",
                 key=f"preset-{name}",
                 type="primary" if st.session_state["preset"] == name else "secondary",
-                on_click=apply_preset,
-                args=(name, st.session_state["size"]),
+                on_click=choose_preset,
+                args=(name,),
                 width="stretch",
                 wrap=True,
             )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="size-row"):
+        size = st.session_state["size"]
         st.segmented_control(
             "Size",
-            SIZES,
+            SIZES if size in SIZES else (*SIZES, size),
             key="size",
             required=True,
             on_change=apply_size,
             label_visibility="collapsed",
             persist_state="session",
         )
+        more_architectures.draw(choose_preset)
         with st.container(horizontal=True, vertical_alignment="center", key="changes"):
             draw_changes()
+        more_architectures.draw_published(choose_published)
         draw_details()
 
 
@@ -124,7 +149,8 @@ def draw_details() -> None:
             if name != "d_vocab"
         }
         sizes = {
-            form.label_of(known[name]): setup.in_words(v) for name, v in size_fields(st.session_state["size"]).items()
+            form.label_of(known[name]): setup.in_words(v)
+            for name, v in size_fields(st.session_state["size"], info.name).items()
         }
         rows = [
             f"<tr><td>{html.escape(k)}</td><td class='amount'>{html.escape(v)}</td></tr>"

@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from config import presets
 from config.errors import RunError
-from config.presets import PRESET_NAMES, preset_info
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
@@ -73,8 +73,7 @@ def title_of(run: RunFolder) -> str:
         config = run.read_config()
     except RunError:
         return "configuration unreadable"
-    title = preset_info(config.preset).title if config.preset in PRESET_NAMES else "own architecture"
-    return f"{title} {config.size or ''}".strip()
+    return presets.title_of(config.preset, config.size) or "own architecture"
 
 
 def evaluations(run: RunFolder) -> list[float]:

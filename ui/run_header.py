@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from config.errors import RunError
-from config.presets import PRESET_NAMES, changed_fields, preset_info
+from config.presets import changed_fields, title_of
 from config.run_config import RunConfig
 from runs import control, launch
 from runs.folder import RunFolder
@@ -24,10 +24,10 @@ PROBLEM = "run_problem"  # session key: why the last click on a button here did 
 
 def model_title(config: RunConfig) -> str:
     """What kind of model a run trains: LLaMA tiny; LLaMA tiny, modified."""
-    if config.preset not in PRESET_NAMES:
+    title = title_of(config.preset, config.size)
+    if title is None:
         return "Custom model"
-    title = f"{preset_info(config.preset).title} {config.size or ''}".strip()
-    modified = config.size and changed_fields(config.model, config.preset, config.size)
+    modified = config.preset and config.size and changed_fields(config.model, config.preset, config.size)
     return f"{title}, modified" if modified else title
 
 

@@ -68,4 +68,6 @@ def in_words(value: Any) -> str:
         return "unset"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1_000 else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -465,3 +465,30 @@ def test_time_is_told_from_a_run_like_it_and_otherwise_roughly(checkpoints):
     delete_run(run)
     builder.machine_speed.clear()
     assert builder.machine_speed(work, tokens, "fused")[1] is False
+
+
+def test_another_architecture_from_the_list_fills_the_form(page):
+    page.session_state["more-architectures"] = True
+    page.run()
+    assert any("Differs from LLaMA in Key/value heads \\(2\\)" in text.value for text in page.caption)
+    healthy(page.button(key="preset-llama3").click().run())
+    values = load_preset("llama3", "tiny").to_dict()
+    assert all(page.session_state[f"model-{name}"] == value for name, value in values.items() if name != "d_vocab")
+    assert not start_button(page).disabled
+    assert "--architecture llama3" in " ".join(code.value for code in page.code)
+
+
+def test_a_published_size_sets_everything_and_the_next_size_takes_it_back(page):
+    page.session_state["published-sizes"] = True
+    page.button(key="preset-llama").click().run()
+    healthy(page.button(key="published-smollm2-135m").click().run())
+    published = load_preset("llama", "smollm2-135m")
+    assert page.session_state["model-n_kv_heads"] == published.n_kv_heads == 3
+    assert page.session_state["model-tie_embeddings"] is True
+    assert page.button_group(key="size").value == "smollm2-135m"
+    healthy(page.button_group(key="size").set_value("tiny").run())
+    values = load_preset("llama", "tiny").to_dict()
+    assert all(page.session_state[f"model-{name}"] == value for name, value in values.items() if name != "d_vocab")
+    page.button(key="published-smollm2-135m").click().run()
+    healthy(page.button(key="preset-gpt2").click().run())  # which has no such size
+    assert page.session_state["size"] == "tiny"
