@@ -20,6 +20,7 @@ MORE_PRESETS = (  # in the order of the page's list, which is grouped by who rel
     "llama3", "opt", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe",
     "olmo1", "olmo2", "olmo3", "olmoe", "pythia", "gptj", "gpt_neo", "gpt_oss", "phi", "phi3", "smollm3", "starcoder2",
     "bloom", "mpt", "stablelm", "granite", "nemotron", "cohere", "cohere2", "glm", "glm4",
+    "deepseek_v2", "deepseek_v3",
 )  # fmt: skip
 SIZES = ("tiny", "small", "medium", "full")
 PLAIN = "llama"  # what others are compared with: most families since are LLaMA with something exchanged

@@ -20,6 +20,7 @@ def canonical(config: ModelConfig) -> ModelConfig:
     }
     has_windows = "w" in letters["attention_pattern"]
     same_base = config.rope_local_theta == config.rope_theta and config.rope_scaling == "none"
+    plain = config.replace(d_head_rope=None, d_head_value=None, kv_rank=None)
     unset = {
         "n_kv_heads": config.n_kv_heads == config.n_heads,
         "d_head": config.d_head is not None and config.d_head * config.n_heads == config.d_model,
@@ -27,7 +28,10 @@ def canonical(config: ModelConfig) -> ModelConfig:
         "rotary_dim": config.rotary_dim == config.head_dim,
         "rope_local_theta": not has_windows or same_base,
         "rope_original_ctx": config.rope_original_ctx == int(config.n_ctx / config.rope_factor),
-        "attention_scale": same(config.attention_scale, config.head_dim**-0.5),
+        "attention_scale": same(config.attention_scale, config.replace(attention_scale=None).score_scale),
+        "d_head_rope": config.d_head_rope == plain.rope_head_dim,
+        "d_head_value": config.d_head_value == plain.value_head_dim,
+        "kv_rank": config.kv_rank == plain.latent_rank,
         "d_expert": config.d_expert == config.d_mlp,
     }
     changes: dict[str, Any] = {**letters, **{name: None for name, holds in unset.items() if holds}}

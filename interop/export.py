@@ -60,10 +60,10 @@ def write_folder(step: Path, folder: Path) -> Family:
 
 def ends(tokenizer: Tokenizer) -> dict[str, Any]:
     """The tokens that begin and end a text; null, because their classes would take numbers of their own otherwise."""
-    beginning = tokenizer.beginning
+    beginning, ending = tokenizer.beginning, list(tokenizer.ends)
     return {
         "bos_token_id": beginning[0] if beginning else None,
-        "eos_token_id": tokenizer.end_of_text,
+        "eos_token_id": ending if len(ending) > 1 else tokenizer.end_of_text,
         "pad_token_id": None,
     }
 

@@ -4,7 +4,7 @@ A family *expresses* a configuration if what it writes for it reads back as the 
 import, export, and the answer to which settings stand in the way of an export.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,12 @@ class Family:
     """Keys that another value would make another computation of, which is not here: their one value, or the default."""
     harmless: tuple[str, ...] = ()
     """Further keys that its files may have and that its computation does not notice."""
-    names: Names
+    names: Names | Callable[[ModelConfig], Names]
+    """Its tensors; a function where the same part has different names in different models."""
+
+    def names_of(self, config: ModelConfig) -> Names:
+        """Its tensors in a model of this configuration."""
+        return self.names if isinstance(self.names, Names) else self.names(config)
 
     def read(self, theirs: Values) -> ModelConfig:
         """What config.json says, in our words.

@@ -14,6 +14,7 @@ pickles are never opened, and the tensors must be exactly those that the configu
 2 wrong usage or input, 1 anything else; the last line on stdout is the folder that was made.
 """
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class Description:
 
     family: Family
     config: ModelConfig
-    end_of_text: int | None
+    ends: tuple[int, ...]
+    """Tokens that end a text."""
     unread: list[str]
     """Keys of config.json that mean nothing here."""
 
@@ -77,7 +79,7 @@ def describe(folder: Path) -> Description:
         config = family.read(values)
     except ConfigError as error:
         raise CheckpointError(f"{folder}/config.json cannot be used: {error}") from None
-    return Description(family, config, _end_of_text(values), family.unread_keys(values))
+    return Description(family, config, _ends(folder, values), family.unread_keys(values))
 
 
 def load(folder: Path | str, implementation: str = "fused") -> nn.Module:
@@ -142,7 +144,7 @@ def _import_folder(folder: Path, name: str, run_folder: Path | None, checkpoints
     say(f"{found.family.model_type}, {count_parameters(found.config):,} parameters, {found.config.n_layers} layers")
     if found.unread:
         say(f"keys of config.json that say nothing here: {', '.join(found.unread)[:500]}")
-    tokenizer = tokenizer_files.read_tokenizer(folder, found.config.d_vocab, found.end_of_text)
+    tokenizer = tokenizer_files.read_tokenizer(folder, found.config.d_vocab, found.ends)
     say(f"tokenizer: {tokenizer.type}, {tokenizer.vocab_size:,} tokens")
     tensors = read_tensors(folder, found)
     origin = {"imported_from": name, "model_type": found.family.model_type}
@@ -173,11 +175,14 @@ def export_checkpoint(checkpoint: Path, folder: Path) -> Family:
     return write_folder(choose(checkpoint), folder)
 
 
-def _end_of_text(values: dict[str, Any]) -> int | None:
-    """The token that ends a text; of several the first."""
-    found = values.get("eos_token_id")
-    first = found[0] if isinstance(found, list) and found else found
-    return first if type(first) is int else None
+def _ends(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    """The tokens that end a text: those of config.json, then what generation_config.json adds."""
+    found = [config.get("eos_token_id")]
+    with contextlib.suppress(RunError):
+        generation = read_json((folder / "generation_config.json").resolve())
+        found.append(generation.get("eos_token_id") if isinstance(generation, dict) else None)
+    ids = [end for given in found for end in (given if isinstance(given, list) else [given])]
+    return tuple(dict.fromkeys(end for end in ids if type(end) is int))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -216,8 +216,3 @@ def refusal(key: str, value: Any) -> ConfigError:
 def whole(number: float) -> float:
     """The same number, as an int where it is one but for rounding: some of their classes refuse 256.0."""
     return round(number) if abs(number - round(number)) < 1e-6 * max(1.0, abs(number)) else number
-
-
-def score_scale(config: ModelConfig) -> float:
-    """What scores of attention are multiplied by."""
-    return config.head_dim**-0.5 if config.attention_scale is None else config.attention_scale

@@ -1,4 +1,4 @@
-"""How a tensor of ours lies in the tensors of a Hugging Face file: seven layouts, each an exact two-way road.
+"""How a tensor of ours lies in the tensors of a Hugging Face file: eight layouts, each an exact two-way road.
 
     Same            one tensor, as it is
     Transposed      [in out] instead of [out in]: GPT-2's Conv1D
@@ -6,6 +6,7 @@
     Packed          ours are several, theirs is one: gate_proj, up_proj <- gate_up_proj
     PackedByHead    both are one, in another order of rows: ours is [all q | all k | all v], theirs goes kv head by kv
                     head, each with its queries: [q … q k v | q … q k v | …]
+    HeadRows        ours is a vector, theirs a table with a row for each head
     ShorterBy       theirs has rows in front that nobody reads
     Stacked         ours is a matrix for each expert, theirs one tensor [expert in out]
 
@@ -101,6 +102,17 @@ class PackedByHead(Layout):
             part.unflatten(0, (config.kv_heads, -1, config.head_dim)) for part in tensor.split(rows_of_qkv(config))
         ]
         return [torch.cat(parts, dim=1).flatten(0, 2)]
+
+
+@dataclass(frozen=True)
+class HeadRows(Layout):
+    """A vector of ours that is a table of theirs, with a row for each head."""
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [tensor.flatten() for tensor in theirs]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        return [tensor.unflatten(0, (-1, config.head_dim)) for tensor in ours]
 
 
 @dataclass(frozen=True)

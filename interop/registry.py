@@ -3,6 +3,7 @@
 from config.errors import CheckpointError
 from interop.families.alibi import BLOOM, MPT
 from interop.families.cohere import COHERE, COHERE2
+from interop.families.deepseek import DEEPSEEK_V2, DEEPSEEK_V3
 from interop.families.eleuther import GPT_NEO, GPT_NEOX, GPTJ
 from interop.families.gemma import GEMMA, GEMMA2, GEMMA3
 from interop.families.glm import GLM, GLM4
@@ -21,7 +22,7 @@ from interop.family import Family
 FAMILIES = (
     GPT2, LLAMA, MISTRAL, QWEN2, QWEN3, OLMO, OLMO2, OLMO3, GEMMA, GEMMA2, GEMMA3, PHI3, PHI, GPT_NEOX, GPT_NEO, GPTJ,
     STARCODER2, STABLELM, GRANITE, SMOLLM3, NEMOTRON, MPT, BLOOM, OPT, GLM, GLM4, COHERE, COHERE2,
-    MIXTRAL, QWEN3_MOE, QWEN2_MOE, OLMOE, GPT_OSS,
+    MIXTRAL, QWEN3_MOE, QWEN2_MOE, OLMOE, GPT_OSS, DEEPSEEK_V2, DEEPSEEK_V3,
 )  # fmt: skip
 
 

@@ -8,11 +8,13 @@
             "attention.qkv_proj": joined("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
             ("mlp.gate_proj", "mlp.up_proj"): "mlp.gate_up_proj",
             "mlp.experts.{e}.down_proj": "mlp.experts.{e}.w2",
+            ("mlp.experts.*.down_proj.bias",): stacked("mlp.experts.down_bias"),
         },
     )
 
 On the left stand our names, on the right theirs. A line names a module and means its weight and its bias, whichever the
-model has; a line that the model has no tensors for is not used. A plain word on the right is the same tensor, two words
+model has, or a tensor by its whole name; {e} is any expert, * all of them; a line that the model has no tensors for is
+not used. A plain word on the right is the same tensor, two words
 on the left are packed into one of theirs, and `joined`, `transposed` and `by_head` say how else the numbers lie.
 """
 
@@ -24,7 +26,7 @@ from typing import Any
 from torch import Tensor
 
 from config.model_config import ModelConfig
-from interop.layouts import Joined, Layout, Packed, PackedByHead, Same, ShorterBy, Stacked, Transposed
+from interop.layouts import HeadRows, Joined, Layout, Packed, PackedByHead, Same, ShorterBy, Stacked, Transposed
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ def by_head(name: str) -> Place:
     return Place((name,), PackedByHead())
 
 
+def by_head_rows(name: str) -> Place:
+    """Theirs has a row for each head, ours is the rows one behind the other."""
+    return Place((name,), HeadRows())
+
+
 def without_first_rows(n_rows: int, name: str) -> Place:
     """Theirs has so many rows more in front, which nobody reads."""
     return Place((name,), ShorterBy(n_rows))
@@ -65,6 +72,7 @@ def stacked_in_turn(name: str) -> Place:
     return Place((name,), Stacked(2))
 
 
+EXPERT = re.compile(r"\bexperts\.(\d+)\.")
 Table = Mapping[Any, str | Place]  # keys are strings, and tuples of them (Mapping would not take either)
 
 
@@ -96,6 +104,10 @@ class Names:
         kept = {line: place for line, place in self.parts.items() if line not in without}
         return replace(self, parts={**kept, **parts})
 
+    def ignoring(self, pattern: str) -> "Names":
+        """The same table, with further tensors that are not read."""
+        return replace(self, ignored=f"{self.ignored}|{pattern}")
+
     @property
     def head_names(self) -> frozenset[str]:
         """Their tensors of the head, which a model with a tied head may have in its file all the same."""
@@ -107,42 +119,41 @@ class Names:
         Raises:
             KeyError: the table has no line for a tensor of ours: the family does not have this part.
         """
-        found: dict[tuple[str, ...], Link] = {}
-        for name in ours:
-            link = self._link(name)
-            found[link.ours] = link
-        return list(found.values())
+        names = list(ours)
+        n_experts = 1 + max((int(found[1]) for name in names if (found := EXPERT.search(name))), default=-1)
+        links: dict[tuple[str, ...], Link] = {}
+        for name in names:
+            link = self._link(name, n_experts)
+            links[link.ours] = link
+        return list(links.values())
 
-    def _link(self, name: str) -> Link:
+    def _link(self, name: str, n_experts: int) -> Link:
         inside = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
         if inside:
-            return _find(self.parts, inside[2], f"blocks.{inside[1]}.", self.prefix + self.block.format(n=inside[1]))
+            before = f"blocks.{inside[1]}.", self.prefix + self.block.format(n=inside[1])
+            return _find(self.parts, inside[2], *before, n_experts)
         if name.startswith("unembedding"):
-            return _find(self.head, name, "", "")
-        return _find(self.model, name, "", self.prefix)
+            return _find(self.head, name, "", "", n_experts)
+        return _find(self.model, name, "", self.prefix, n_experts)
 
 
-def _find(table: Table, name: str, our_prefix: str, their_prefix: str) -> Link:
+def _find(table: Table, name: str, our_prefix: str, their_prefix: str, n_experts: int) -> Link:
     """The line of `name`, which may be a module's weight or bias or a tensor of its own, as a link."""
-    expert = re.search(r"\bexperts\.(\d+)\.", name)
+    expert = EXPERT.search(name)
     number = expert[1] if expert else ""
-    general = name.replace(f"experts.{number}.", "experts.{e}.") if expert else name
+    general = EXPERT.sub("experts.{e}.", name)
     module, dot, leaf = general.rpartition(".")
-    for wanted, ending in ((general, ""), (module, dot + leaf)):
+    for wanted, ending in ((general, ""), (module, dot + leaf), (EXPERT.sub("experts.*.", name), "")):
         for line, value in table.items():
             together = (line,) if isinstance(line, str) else line
             if wanted in together:
                 place = _as_place(value, len(together))
-                return Link(
-                    tuple(_fill(our_prefix + part + ending, number) for part in together),
-                    tuple(_fill(their_prefix + part + ending, number) for part in place.names),
-                    place.layout,
-                )
+                ours = [our_prefix + part.replace("{e}", number) + ending for part in together]
+                theirs = [their_prefix + part.replace("{e}", number) + ending for part in place.names]
+                if "*" in wanted:  # the tensors of all experts together
+                    ours = [part.replace("*", str(other)) for part in ours for other in range(n_experts)]
+                return Link(tuple(ours), tuple(theirs), place.layout)
     raise KeyError(f"no line for {name}")
-
-
-def _fill(name: str, expert: str) -> str:
-    return name.replace("{e}", expert)
 
 
 def _as_place(value: str | Place, n_ours: int) -> Place:

@@ -5,12 +5,13 @@ is taken as it is and run by their library (text/imported.py). Either way the id
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from config.errors import CheckpointError, TextError
 from interop.character_json import character_json, characters_of
+from interop.sentence_piece_json import sentence_piece_json
 from text.byte import ByteTokenizer
 from text.byte_pair import BytePairTokenizer
 from text.character import CharacterTokenizer
@@ -18,14 +19,16 @@ from text.gpt2 import Gpt2Tokenizer
 from text.hugging_face_json import hugging_face_json
 from text.imported import ImportedTokenizer
 from text.merge_tokenizer import MergeTokenizer, parse_merge, to_signs
+from text.sentence_piece import SentencePieceTokenizer
 from text.tokenizer import Tokenizer
 from text.words import PATTERNS
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+MODEL = "tokenizer.model"  # of SentencePiece, for programs that read it themselves
 LARGEST_FILE_BYTES = 200_000_000
 
 
-def read_tokenizer(folder: Path, d_vocab: int, end_of_text: int | None) -> Tokenizer:
+def read_tokenizer(folder: Path, d_vocab: int, ends: Sequence[int]) -> Tokenizer:
     """The tokenizer of a folder, for a model that scores `d_vocab` ids.
 
     Raises:
@@ -44,21 +47,22 @@ def read_tokenizer(folder: Path, d_vocab: int, end_of_text: int | None) -> Token
         record = json.loads(content)
     except (ValueError, RecursionError):
         raise CheckpointError(f"{path} is damaged: it is not JSON.") from None
-    for make in (_byte, _byte_pair, _gpt2, _character):
-        ours = _try(make, record)
-        if ours is not None and ours.vocab_size == d_vocab and ours.end_of_text == end_of_text:
+    for make in (_byte, _byte_pair, _gpt2, _character, _sentence_piece):
+        ours = _try(make, record, folder)
+        if ours is not None and ours.vocab_size == d_vocab and ours.ends == tuple(ends):
             return ours
-    return ImportedTokenizer(content, d_vocab, end_of_text)
+    return ImportedTokenizer(content, d_vocab, ends)
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer, n_ctx: int) -> None:
     """tokenizer.json and tokenizer_config.json, with which `AutoTokenizer` gives the same ids.
 
     Raises:
-        TextError: this tokenizer cannot be said in their format.
         OSError: the folder cannot be written.
     """
     (folder / FILE).write_bytes(tokenizer_json(tokenizer))
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        (folder / MODEL).write_bytes(tokenizer.model)
     end = None if tokenizer.end_of_text is None else tokenizer.token_bytes[tokenizer.end_of_text].decode()
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -70,11 +74,7 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer, n_ctx: int) -> None:
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> bytes:
-    """Any of our tokenizers in their format.
-
-    Raises:
-        TextError: it cannot be said there.
-    """
+    """Any of our tokenizers in their format."""
     match tokenizer:
         case ImportedTokenizer():
             return tokenizer.content
@@ -87,16 +87,18 @@ def tokenizer_json(tokenizer: Tokenizer) -> bytes:
             return hugging_face_json(signs, [], tokenizer.special_ids, "gpt2")
         case CharacterTokenizer():
             return character_json(tokenizer.characters, tokenizer.special_ids)
-    raise TextError(f"a {tokenizer.type} tokenizer cannot be written in the format of Hugging Face yet")
+        case SentencePieceTokenizer():
+            return sentence_piece_json(tokenizer, tokenizer.special_ids)
+    raise AssertionError(f"no way to write a {tokenizer.type} tokenizer")
 
 
-def _try(make: Callable[[Mapping[str, Any]], Tokenizer], record: Any) -> Tokenizer | None:
+def _try(make: Callable[[Mapping[str, Any], Path], Tokenizer], record: Any, folder: Path) -> Tokenizer | None:
     """Our tokenizer, if what it would be written as says the same as `record`."""
     try:
-        ours = make(record)
+        ours = make(record, folder)
         written = json.loads(tokenizer_json(ours))
         same = _meaning(written) == _meaning(record)
-    except (TextError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except (TextError, KeyError, TypeError, ValueError, AttributeError, OSError):
         return None  # another kind of tokenizer altogether
     return ours if same else None
 
@@ -137,19 +139,24 @@ def _specials(record: Mapping[str, Any]) -> list[str]:
     return [token["content"] for token in sorted(record["added_tokens"], key=lambda token: token["id"])]
 
 
-def _byte(record: Mapping[str, Any]) -> Tokenizer:
+def _byte(record: Mapping[str, Any], folder: Path) -> Tokenizer:
     return ByteTokenizer(_specials(record))
 
 
-def _character(record: Mapping[str, Any]) -> Tokenizer:
+def _character(record: Mapping[str, Any], folder: Path) -> Tokenizer:
     return CharacterTokenizer(characters_of(record), _specials(record))
 
 
-def _byte_pair(record: Mapping[str, Any]) -> Tokenizer:
+def _sentence_piece(record: Mapping[str, Any], folder: Path) -> Tokenizer:
+    model = (folder / MODEL).read_bytes()
+    return SentencePieceTokenizer(model, record["model"]["type"].lower(), _specials(record))
+
+
+def _byte_pair(record: Mapping[str, Any], folder: Path) -> Tokenizer:
     return _merging(BytePairTokenizer, record)
 
 
-def _gpt2(record: Mapping[str, Any]) -> Tokenizer:
+def _gpt2(record: Mapping[str, Any], folder: Path) -> Tokenizer:
     return _merging(Gpt2Tokenizer, record)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from config.errors import CheckpointError, RunError
 from config.model_config import ModelConfig
 from interop.family import Family
-from interop.tensor_names import Link, to_ours, to_theirs
+from interop.tensor_names import Link, Names, to_ours, to_theirs
 from runs.files import read_json, write_json
 from training.gate import read_header
 
@@ -74,11 +74,12 @@ def read_weights(folder: Path, family: Family, config: ModelConfig, shapes: Mapp
         CheckpointError: a file is missing, damaged or a pickle, or its tensors are not exactly those of the
             configuration: those left over and those missing are named.
     """
-    links = family.names.links(shapes)
+    names = family.names_of(config)
+    links = names.links(shapes)
     expected = {name: tuple(tensor.shape) for name, tensor in to_theirs(links, shapes, config)}
     found = list_tensors(folder, 2 * len(expected))
-    stored, extra = _place(found, family, expected)
-    tied = [place for place in extra if config.tie_embeddings and place.name in family.names.head_names]
+    stored, extra = _place(found, names, expected)
+    tied = [place for place in extra if config.tie_embeddings and place.name in names.head_names]
     _compare(folder, stored, expected, [place.name for place in extra if place not in tied])
     tensors = StoredTensors(stored)
     for place in tied:
@@ -139,16 +140,16 @@ def _files_of_index(folder: Path) -> list[Path]:
 
 
 def _place(
-    found: Collection[Stored], family: Family, expected: Mapping[str, Any]
+    found: Collection[Stored], names: Names, expected: Mapping[str, Any]
 ) -> tuple[dict[str, Stored], list[Stored]]:
     """The found tensors by the names that are expected, and those that nobody expects; ignored ones are in neither."""
     stored: dict[str, Stored] = {}
     extra = []
     for place in found:
-        name = next((name for name in (place.name, family.names.prefix + place.name) if name in expected), None)
+        name = next((name for name in (place.name, names.prefix + place.name) if name in expected), None)
         if name is not None and name not in stored:
             stored[name] = place
-        elif not re.fullmatch(family.names.ignored, place.name):
+        elif not re.fullmatch(names.ignored, place.name):
             extra.append(place)
     return stored, extra
 
@@ -194,7 +195,7 @@ def write_weights(folder: Path, family: Family, config: ModelConfig, ours: Mappi
     """
     shards: list[dict[str, Tensor]] = [{}]
     size = 0
-    for name, tensor in to_theirs(family.names.links(ours), ours, config):
+    for name, tensor in to_theirs(family.names_of(config).links(ours), ours, config):
         if size + tensor.nbytes > SHARD_BYTES and shards[-1]:
             shards.append({})
             size = 0

@@ -10,7 +10,7 @@ of this project, unless the caller asks for the token (`special="token"`).
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -33,12 +33,12 @@ class ImportedTokenizer(Tokenizer):
     Args:
         content: A tokenizer.json of Hugging Face.
         d_vocab: How many ids the model scores: often some more than the tokenizer has, which stand for no text.
-        end_of_text: The id that ends a text, if there is one.
+        ends: The ids that end a text, that of a document first; a model of conversations has one for each turn.
     """
 
     type: ClassVar[str] = "imported"
 
-    def __init__(self, content: bytes, d_vocab: int, end_of_text: int | None = None) -> None:
+    def __init__(self, content: bytes, d_vocab: int, ends: Sequence[int] = ()) -> None:
         try:
             self.engine = tokenizers.Tokenizer.from_str(content.decode())
         except Exception as error:  # the library raises nothing more special
@@ -50,7 +50,7 @@ class ImportedTokenizer(Tokenizer):
         added = self.engine.get_added_tokens_decoder()
         special = {token.content: number for number, token in added.items() if token.special and number < d_vocab}
         super().__init__(_token_bytes(self.engine, d_vocab), special_ids=special)
-        self._end_of_text = end_of_text if end_of_text is not None and 0 <= end_of_text < d_vocab else None
+        self._ends = tuple(end for end in ends if 0 <= end < d_vocab)
 
     @classmethod
     def train(cls, text: str, vocab_size: int) -> Self:
@@ -85,12 +85,17 @@ class ImportedTokenizer(Tokenizer):
     @property
     def end_of_text(self) -> int | None:
         """The id that the published model ends its texts with."""
-        return self._end_of_text
+        return self._ends[0] if self._ends else None
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """All ids that the published model ends something with."""
+        return self._ends
 
     def settings(self) -> dict[str, Any]:
         """The hash of their file, which lies beside, and what it does not say."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return {"model_file": FILE_NAME, "model_sha256": digest, "end_of_text": self._end_of_text}
+        return {"model_file": FILE_NAME, "model_sha256": digest, "ends": list(self._ends)}
 
     def extra_files(self) -> dict[str, bytes]:
         """Their file, byte for byte."""
@@ -102,10 +107,10 @@ class ImportedTokenizer(Tokenizer):
         content = (folder / FILE_NAME).read_bytes()
         if hashlib.sha256(content).hexdigest() != settings["model_sha256"]:
             raise TextError(f"{folder / FILE_NAME} is damaged: its hash is not the one in tokenizer.json")
-        end_of_text = settings.get("end_of_text")
-        if type(settings["vocab_size"]) is not int or type(end_of_text) not in (int, type(None)):
-            raise TextError("its vocab_size or end_of_text is not a whole number")
-        return cls(content, settings["vocab_size"], end_of_text)
+        d_vocab, ends = settings["vocab_size"], settings["ends"]
+        if type(d_vocab) is not int or not isinstance(ends, list) or any(type(end) is not int for end in ends):
+            raise TextError("its vocab_size or the ids of its ends are not whole numbers")
+        return cls(content, d_vocab, ends)
 
 
 def _token_bytes(engine: tokenizers.Tokenizer, d_vocab: int) -> list[bytes]:

@@ -105,6 +105,11 @@ class Tokenizer(ABC):
         return self.special_ids.get(END_OF_TEXT)
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """Every id that ends a text: `end_of_text`, and further ones of tokenizers that were imported."""
+        return () if self.end_of_text is None else (self.end_of_text,)
+
+    @property
     def beginning(self) -> tuple[int, ...]:
         """Ids that a model wants to see before every text: none, but for tokenizers that were imported."""
         return ()

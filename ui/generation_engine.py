@@ -206,7 +206,7 @@ def next_token(
 
 
 def _ends(tokenizer: Any) -> frozenset[int]:
-    return frozenset() if tokenizer.end_of_text is None else frozenset({tokenizer.end_of_text})
+    return frozenset(tokenizer.ends)
 
 
 def _chain(settings: SamplerSettings, ends: frozenset[int]) -> Any:

@@ -37,7 +37,7 @@ class Order:
     @staticmethod
     def for_tokenizer(tokenizer: "Tokenizer") -> "Order":
         """What is done unless a person says otherwise: a text ends where the model says that it does."""
-        return Order(stop_tokens=() if tokenizer.end_of_text is None else (tokenizer.end_of_text,))
+        return Order(stop_tokens=tokenizer.ends)
 
     def changed(self, tokenizer: "Tokenizer", values: Mapping[str, Any]) -> "Order":
         """The order with these values, lists as they were typed.

@@ -4,11 +4,11 @@ queries and keys; cohere2 turns them only in the layers that look through a wind
 """
 
 from interop.families.llama import ATTENTION_BIAS, NAMES, heads, sizes
-from interop.families.qwen import QK_NORM
 from interop.family import Family
 from interop.keys import Activation, Changed, Plain
 from interop.layer_keys import LayerTypes, PositionsInWindows, repeated
 from interop.position_keys import Rope
+from interop.tensor_names import by_head_rows
 
 FIXED = {"position": "rope", "rope_style": "interleaved", "norm": "layernorm", "norm_bias": False, "mlp_bias": False,
          "parallel_residual": "one_norm"}  # fmt: skip
@@ -33,7 +33,12 @@ COHERE = Family(
         Plain("logit_scale", "logit_scale", 0.0625),
         Plain("tie_word_embeddings", "tie_embeddings", True),
     ),
-    names=NAMES.with_parts(QK_NORM),
+    names=NAMES.with_parts(
+        {
+            "attention.query_norm": by_head_rows("self_attn.q_norm"),
+            "attention.key_norm": by_head_rows("self_attn.k_norm"),
+        }
+    ),
 )  # fmt: skip
 
 COHERE2 = Family(

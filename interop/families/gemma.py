@@ -8,7 +8,7 @@ and another RoPE base in each kind. Gemma 3 carries a cap of scores in its files
 from interop.families.llama import ATTENTION_BIAS, NAMES, NO_BIAS, ROPE_AND_RMSNORM, heads, sizes
 from interop.families.qwen import QK_NORM
 from interop.family import Family
-from interop.keys import Activation, Changed, Computed, Plain, score_scale, whole
+from interop.keys import Activation, Changed, Computed, Plain, whole
 from interop.layer_keys import LayerTypes, repeated
 from interop.position_keys import Rope, RopeByLayer
 
@@ -17,7 +17,7 @@ FIRST_FILES = {"gelu": "gelu_pytorch_tanh"}
 EMBEDDING_SCALE = Computed("embedding_scale", lambda fields: fields["d_model"] ** 0.5)
 QUERY_SCALE = Changed(
     "query_pre_attn_scalar", "attention_scale", 256,
-    to_ours=lambda value, fields: value**-0.5, to_theirs=lambda config: whole(score_scale(config) ** -2),
+    to_ours=lambda value, fields: value**-0.5, to_theirs=lambda config: whole(config.score_scale**-2),
 )  # fmt: skip
 SANDWICH = {
     "attention_output_norm": "post_attention_layernorm",

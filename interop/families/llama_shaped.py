@@ -9,7 +9,7 @@ Nemotron     LayerNorm with gains learned from 1, half of each head turned, squa
 
 from interop.families.llama import ATTENTION_BIAS, NAMES, NO_BIAS, ROPE_AND_RMSNORM, heads, sizes
 from interop.family import Family
-from interop.keys import Activation, Changed, Plain, score_scale
+from interop.keys import Activation, Changed, Plain
 from interop.layer_keys import LayerTypes, NoPositionLayers, WindowEverywhere, from_layer_on
 from interop.position_keys import Rope
 
@@ -69,7 +69,7 @@ GRANITE = Family(
         Plain("mlp_bias", "mlp_bias", False),
         Plain("embedding_multiplier", "embedding_scale", 1.0),
         Plain("residual_multiplier", "residual_scale", 1.0),
-        Changed("attention_multiplier", "attention_scale", 1.0, lambda value, fields: value, score_scale),
+        Plain("attention_multiplier", "attention_scale", 1.0, written="score_scale"),
         Changed(
             "logits_scaling", "logit_scale", 1.0,
             to_ours=lambda value, fields: 1 / value, to_theirs=lambda config: 1 / config.logit_scale,

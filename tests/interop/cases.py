@@ -14,6 +14,8 @@ NEOX = {"vocab_size": 67, "hidden_size": 24, "intermediate_size": 50, "num_hidde
         "num_attention_heads": 3, "max_position_embeddings": 24, "layer_norm_eps": 3e-3}  # fmt: skip
 MPT = {"vocab_size": 67, "d_model": 24, "n_layers": 3, "n_heads": 6, "max_seq_len": 24, "layer_norm_epsilon": 3e-3}
 BLOOM = {"vocab_size": 67, "hidden_size": 24, "n_layer": 3, "n_head": 6, "layer_norm_epsilon": 3e-3}
+LATENT = {**RMS, "num_key_value_heads": 6, "kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4,
+          "v_head_dim": 5, "n_routed_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 12}  # fmt: skip
 Case = tuple[str, dict[str, Any]]
 
 CASES: dict[str, Case] = {
@@ -41,9 +43,6 @@ CASES: dict[str, Case] = {
     "qwen2_moe": ("qwen2_moe", {**RMS, **MOE, "num_experts": 5, "shared_expert_intermediate_size": 24}),
     "qwen2_moe-some-dense": ("qwen2_moe", {**RMS, **MOE, "num_experts": 5, "shared_expert_intermediate_size": 12,
                                            "norm_topk_prob": True, "mlp_only_layers": [1]}),
-}  # fmt: skip
-# With what attention and positions do not compute yet.
-LATER: dict[str, Case] = {
     "llama-linear": ("llama", {**WIDE, "rope_parameters": {**THETA, "rope_type": "linear", "factor": 3.0}}),
     "llama3": ("llama", {**WIDE, "rope_parameters": {**THETA, "rope_type": "llama3", "factor": 8.0,
                          "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 12}}),
@@ -81,11 +80,25 @@ LATER: dict[str, Case] = {
     "mpt-clip-scale": ("mpt", {**MPT, "attn_config": {"clip_qkv": 0.8, "softmax_scale": 0.5}}),
     "glm": ("glm", {**WIDE, "head_dim": 8}),
     "glm4": ("glm4", {**WIDE, "head_dim": 8, "attention_bias": False}),
-    "cohere": ("cohere", {**SIZES, "layer_norm_eps": 3e-3, "logit_scale": 0.4}),
-    "cohere-qk-norm": ("cohere", {**SIZES, "layer_norm_eps": 3e-3, "use_qk_norm": True, "attention_bias": True}),
-    "cohere2": ("cohere2", {**SIZES, "num_hidden_layers": 4, "layer_norm_eps": 3e-3, "sliding_window": 5}),
+    "cohere": ("cohere", {**SIZES, "layer_norm_eps": 3e-3, "logit_scale": 2.5}),
+    "cohere-qk-norm": ("cohere", {**SIZES, "layer_norm_eps": 3e-3, "use_qk_norm": True, "attention_bias": True,
+                                  "logit_scale": 2.5}),
+    "cohere2": ("cohere2", {**SIZES, "num_hidden_layers": 4, "layer_norm_eps": 3e-3, "sliding_window": 5,
+                            "logit_scale": 2.5}),
     "mixtral-window": ("mixtral", {**WIDE, "num_local_experts": 5, "sliding_window": 5}),
     "qwen3_moe": ("qwen3_moe", {**RMS, **MOE, "num_experts": 5, "decoder_sparse_step": 2}),
     "olmoe": ("olmoe", {**RMS, "num_experts": 5, "num_experts_per_tok": 2, "clip_qkv": 0.8}),
+    "deepseek_v2": ("deepseek_v2", {**LATENT, "q_lora_rank": None, "first_k_dense_replace": 1, "n_shared_experts": 2,
+                                    "mlp_bias": False, "routed_scaling_factor": 1.7}),
+    "deepseek_v2-groups-yarn": ("deepseek_v2", {
+        **LATENT, "q_lora_rank": 14, "n_routed_experts": 6, "topk_method": "group_limited_greedy", "n_group": 3,
+        "topk_group": 2, "attention_bias": True,
+        "rope_parameters": {**THETA, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 6,
+                            "mscale": 0.7, "mscale_all_dim": 0.9}}),
+    "deepseek_v3": ("deepseek_v3", {**LATENT, "q_lora_rank": 14, "n_routed_experts": 6, "n_group": 3, "topk_group": 2,
+                                    "first_k_dense_replace": 1, "n_shared_experts": 1}),
+    "deepseek_v3-halves": ("deepseek_v3", {**LATENT, "q_lora_rank": 14, "n_routed_experts": 5, "n_group": 1,
+                                           "topk_group": 1, "rope_interleave": False, "norm_topk_prob": False,
+                                           "first_k_dense_replace": 0, "n_shared_experts": 1}),
     "gpt_oss": ("gpt_oss", {**WIDE, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 5}),
 }  # fmt: skip
