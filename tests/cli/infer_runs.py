@@ -28,10 +28,11 @@ def make_run(
     name="hopeful heron",
     text=TEXT,
     special_tokens=(),
+    vocab_size=260,
     **fields,
 ):
     """A run as the worker leaves it, with an untrained model; `steps` are (step, validation loss)."""
-    tokenizer = train_tokenizer(tokenizer_type, text, 260, special_tokens=special_tokens)
+    tokenizer = train_tokenizer(tokenizer_type, text, vocab_size, special_tokens=special_tokens)
     model = ModelConfig(**{"d_model": 16, "n_layers": 1, "n_heads": 2, "d_mlp": 32, "n_ctx": 16} | fields)
     run = create_run(checkpoints, RunConfig(model=model), {"seed": 1}, name=name)
     tokenizer.save(run.tokenizer_path)

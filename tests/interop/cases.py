@@ -102,3 +102,11 @@ CASES: dict[str, Case] = {
                                            "first_k_dense_replace": 0, "n_shared_experts": 1}),
     "gpt_oss": ("gpt_oss", {**WIDE, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 5}),
 }  # fmt: skip
+# Their switches are in another case of the same family, too: of these the default run compares logits only.
+PLAINER = frozenset(
+    """
+    gpt2-exact-gelu-untied llama llama-mqa-tied llama-geglu llama-linear llama-yarn mistral qwen2-tied qwen3 olmo
+    gpt_neox-sequential gpt_neox-whole-head phi3 starcoder2 starcoder2-untied-plain mpt cohere mixtral qwen2_moe
+    deepseek_v2 deepseek_v3-halves
+    """.split()  # noqa: SIM905
+)

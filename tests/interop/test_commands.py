@@ -18,7 +18,7 @@ RUNS = {
     "gpt2-character": {"tokenizer_type": "character"},
     "gpt2-byte": {"tokenizer_type": "byte", "special_tokens": [END]},
     "llama-bpe": {"tokenizer_type": "bpe", "special_tokens": [END], **LLAMA},
-    "llama-sentencepiece": {"tokenizer_type": "sentencepiece", "special_tokens": [END], **LLAMA},
+    "llama-sentencepiece": {"tokenizer_type": "sentencepiece", "special_tokens": [END], "vocab_size": 290, **LLAMA},
     "llama-character": {"tokenizer_type": "character", "special_tokens": [END], **LLAMA},
 }
 

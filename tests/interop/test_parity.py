@@ -9,16 +9,16 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from components.kv_cache import KVCache
-from components.model import build_model
 from config.sizes import count_parameters
 from interop import weights
 from interop.family import choose_family
 from interop.hugging_face import describe, load
 from interop.registry import FAMILIES
-from tests.interop.cases import CASES
+from tests.interop.cases import CASES, PLAINER
 
 TOLERANCE = 1e-4
-N_TOKENS = 19
+N_TOKENS = 17
+FULLER = [pytest.param(case, marks=[pytest.mark.slow] if case in PLAINER else []) for case in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +46,15 @@ def test_logits_are_those_of_transformers(case, their_model, tokens):
     )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", FULLER)
 def test_greedy_continuations_are_those_of_transformers(case, their_model, tokens):
     theirs, folder = their_model(case)
-    prompt = tokens[:1, :7]
-    expected = theirs.generate(prompt, max_new_tokens=N_TOKENS - 7, do_sample=False, use_cache=False)
+    prompt = tokens[:1, :8]
+    expected = theirs.generate(prompt, max_new_tokens=N_TOKENS - 8, do_sample=False, use_cache=False)
     ours = load(folder)
     text, cached, cache = prompt, prompt, KVCache(ours.config)
     part = prompt
-    for _ in range(N_TOKENS - 7):
+    for _ in range(N_TOKENS - 8):
         text = torch.cat([text, ours(text)[:, -1:].argmax(dim=-1)], dim=1)
         part = ours(part, cache=cache)[:, -1:].argmax(dim=-1)
         cached = torch.cat([cached, part], dim=1)
@@ -63,7 +63,7 @@ def test_greedy_continuations_are_those_of_transformers(case, their_model, token
     assert torch.equal(cached, expected)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", FULLER)
 def test_export_gives_the_same_model_back(case, their_model, tokens, tmp_path):
     theirs, folder = their_model(case)
     found = describe(folder)
@@ -97,7 +97,7 @@ def test_missing_keys_mean_what_their_class_takes(family):
     assert not family.unread_keys(defaults)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", FULLER)
 def test_every_tensor_of_the_file_moves_the_logits(case, their_model):
     _, folder = their_model(case)
     model = load(folder)
@@ -114,9 +114,3 @@ def test_every_tensor_of_the_file_moves_the_logits(case, their_model):
         assert not torch.equal(model(tokens), before), role
         for part, value in zip(parts, kept, strict=True):
             part.copy_(value)
-
-
-def test_building_from_nothing_gives_the_same_names(their_model):
-    for case in CASES:
-        found = describe(their_model(case)[1])
-        assert list(build_model(found.config, seed=1).state_dict()) == list(load(their_model(case)[1]).state_dict())

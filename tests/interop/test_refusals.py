@@ -1,7 +1,9 @@
 """What is not exactly a model that is known here is refused in a sentence that names it, and nothing is left behind."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -167,3 +169,9 @@ def test_a_refused_import_leaves_nothing_behind(folder, tmp_path, capsys):
     assert main(["import", str(tmp_path / "nowhere")]) == 2
     assert "There is no folder" in capsys.readouterr().err
     assert main(["export", str(folder), str(tmp_path / "out")]) == 2
+
+
+def test_the_documentation_lists_every_family():
+    page = (Path(__file__).parents[2] / "docs" / "hugging_face.md").read_text(encoding="utf-8")
+    told = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE)))
+    assert sorted(told) == sorted(family.model_type for family in FAMILIES)
