@@ -41,8 +41,9 @@ def kernels(shape: str, dtype: torch.dtype) -> Iterator[tuple[str, Kernel, list[
     heads = HEADS[shape]
     parts = [torch.randn(BATCH, heads, context, d_model // heads, dtype=dtype) for _ in range(3)]
     mask = causal_mask(context, context, torch.device("cpu"))
-    yield "attention   one kernel", lambda q, k, v: attend_in_one_kernel(q, k, v, None, 0.0), parts
-    yield "            written out", lambda q, k, v: attend_written_out(q, k, v, mask, 0.0), parts
+    scale = (d_model // heads) ** -0.5
+    yield "attention   one kernel", lambda q, k, v: attend_in_one_kernel(q, k, v, None, 0.0, scale), parts
+    yield "            written out", lambda q, k, v: attend_written_out(q, k, v, mask, 0.0, scale), parts
 
 
 def gelu_from_sigmoid(x: Tensor) -> Tensor:
