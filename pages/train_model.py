@@ -13,6 +13,7 @@ from ui import (
     deleting,
     examples,
     form,
+    link,
     numbers_panel,
     preset_buttons,
     proof_panel,
@@ -60,10 +61,12 @@ def build_from(config: RunConfig) -> None:
 def show_form() -> None:
     """The model on the left, what it means on the right."""
     preset_buttons.fill_defaults()
+    link.fill_from_address()
     title, tries = st.columns([4, 8], vertical_alignment="center")
     title.title("Build a model", anchor=False)
     with tries:
         examples.draw()
+    link.draw_refusals()
     preset_buttons.draw()
     build = builder.gather()
     with st.container(key="build"):

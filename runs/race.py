@@ -93,7 +93,7 @@ def at_sizes(config: RunConfig, sizes: Sequence[str]) -> list[Entry]:
     own = changed_fields(config.model, config.preset, config.size)
     scaled = []
     for size in sizes:
-        changes = {name: now for name, (_, now) in own.items() if name not in size_fields(size)}
+        changes = {name: now for name, (_, now) in own.items() if name not in size_fields(size, config.preset)}
         scaled.append(replace(config, size=size, model=load_preset(config.preset, size).replace(**changes)))
     return line_up(sorted(scaled, key=lambda config: count_parameters(config.model)))
 

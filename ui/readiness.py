@@ -8,7 +8,7 @@ from config.run_config import RunConfig
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
-from ui import measuring, plan
+from ui import link, measuring, plan
 from ui.builder import Build
 from ui.command import equivalent_command
 from ui.setup import TABS
@@ -36,8 +36,9 @@ def draw(build: Build) -> None:
                 st.caption(f"This one will be queued behind **{name}** and starts by itself.")
         measuring.draw_answer(build.config)
         if build.config:
-            with st.expander("The same as a command", icon=":material/terminal:", key="as-command"):
+            with st.expander("The same as a command, and as a link", icon=":material/terminal:", key="as-command"):
                 st.code(equivalent_command(build.config), language="bash")
+                link.draw(build.config)
         if problem := st.session_state.pop("start-problem", None):
             st.error(problem)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from config.presets import SIZES, load_preset, preset_info
+from config.presets import SIZES, is_preset, load_preset, preset_info
 from config.run_config import RunConfig
 from config.sizes import count_parameters
 from runs import race
@@ -80,7 +80,7 @@ def describe(summaries: Sequence[Summary], axis: str) -> str:
 def _draw_form(reference: Summary) -> None:
     """Which sizes of the reference's configuration to train, and the button."""
     config = reference.config
-    if config is None or config.preset is None or config.size not in SIZES:
+    if config is None or config.preset is None or not is_preset(config.preset):
         st.caption("The reference has an architecture of its own: only a preset comes in several sizes.")
         return
     with st.container(border=True, key="scaling_form"):
