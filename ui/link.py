@@ -12,11 +12,10 @@ import streamlit as st
 
 from config.data_config import DataConfig
 from config.errors import Problem
-from config.presets import SIZES
 from config.run_config import RunConfig
 from config.short_form import Spoken, from_words, to_words
 from runs import folder
-from ui import form, text_panel, uploads
+from ui import form, preset_buttons, text_panel, uploads
 from ui.words import counted, literal
 
 OPENED, REFUSED = "link-opened", "link-refused"  # session keys: the words that filled the form; what was left out
@@ -38,34 +37,23 @@ def fill_from_address() -> None:
     st.session_state[OPENED] = words
     twice = [Problem(name, f"{name[:60]} is given {len(given)} times") for name, given in words.items() if given[1:]]
     spoken = from_words({name: given[0] for name, given in words.items() if not given[1:]})
-    problems = [*twice, *spoken.problems, *_for_the_form(spoken)]
-    st.session_state.update(
-        {"preset": spoken.architecture, "size": _size(spoken), "implementation": spoken.implementation}
-    )
+    problems = [*twice, *spoken.problems, *_unknown_text(spoken)]
+    preset_buttons.apply_preset(spoken.architecture, spoken.model_size)
+    st.session_state["implementation"] = spoken.implementation
     for section, values in spoken.values.items():
         form.write(section, values)
     text_panel.show_source(spoken.values["data"]["text_file"])
     st.session_state[REFUSED] = [problem.message for problem in problems]
 
 
-def _size(spoken: Spoken) -> str:
-    return spoken.model_size if spoken.model_size in SIZES else SIZES[0]
-
-
-def _for_the_form(spoken: Spoken) -> list[Problem]:
-    """What a command line may say and an address may not; in `spoken` it is replaced by the default."""
-    problems = []
-    if spoken.model_size not in SIZES:
-        message = (
-            f"model_size {spoken.model_size}: the form has {', '.join(SIZES)}; its numbers are filled in beside tiny"
-        )
-        problems.append(Problem("model_size", message))
+def _unknown_text(spoken: Spoken) -> list[Problem]:
+    """A command line may name any text, an address may not: in `spoken` it is replaced by the default."""
     data = spoken.values["data"]
-    if not is_known_text(data["text_file"]):
-        message = f"text_file {data['text_file'][:60]!r} is no text that this page knows: upload it here"
-        problems.append(Problem("text_file", message))
-        data["text_file"] = DataConfig().text_file
-    return problems
+    if is_known_text(data["text_file"]):
+        return []
+    message = f"text_file {data['text_file'][:60]!r} is no text that this page knows: upload it here"
+    data["text_file"] = DataConfig().text_file
+    return [Problem("text_file", message)]
 
 
 def is_known_text(path: str) -> bool:

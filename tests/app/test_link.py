@@ -99,7 +99,7 @@ def test_an_opened_form_can_be_changed_and_stays_changed():
         ({"n_layers": ["4", "5"]}, "n_layers is given 2 times"),
         ({"lr": "nan"}, "lr must be a finite number"),
         ({"architecture": "<script>alert(1)</script>"}, "architecture '<script>alert(1)</script>' is not one of"),
-        ({"model_size": "llama-3-8b", "architecture": "llama3"}, "the form has tiny, small"),
+        ({"model_size": "8b", "architecture": "llama3"}, "model_size '8b' is not one of tiny, small"),
         ({"position": "![x](http://evil.example/x.png)"}, "position '![x](http://evil.example/x.png)' is not one of"),
         ({"text_file": "/etc/passwd"}, "text_file '/etc/passwd' is no text that this page knows"),
         ({"text_file": "checkpoints/.uploads/../../secret.txt"}, "is no text that this page knows"),
@@ -115,11 +115,17 @@ def test_each_word_is_refused_alone_and_the_others_fill_the_form(words, sentence
     assert app.session_state["training-seed"] == 77
     assert app.session_state["data-text_file"] == "training.txt"
     defaults = load_preset(app.session_state["preset"], "tiny").to_dict()
-    assert app.session_state["model-n_layers"] == defaults["n_layers"] or "model_size" in words
-    assert not app.button(key="start").disabled or "model_size" in words
+    assert app.session_state["model-n_layers"] == defaults["n_layers"] and not app.button(key="start").disabled
     assert "img" not in "".join(block.proto.body for block in app.get("html")).lower().replace("<img class", "")
     healthy(app.button(key="link_seen").click().run())
     assert refused(app) == ""
+
+
+def test_a_published_size_is_filled_in_as_it_was_published():
+    app = open_form(architecture="llama3", model_size="llama-3.2-1b", n_layers="2")
+    assert refused(app) == "" and app.session_state["size"] == "llama-3.2-1b"
+    expected = load_preset("llama3", "llama-3.2-1b").replace(n_layers=2).to_dict()
+    assert {name: app.session_state[f"model-{name}"] for name in expected} == expected
 
 
 def test_what_does_not_go_together_is_filled_in_with_its_problem():
