@@ -92,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_flag(start, "from", metavar="CHECKPOINT", help="Begin with these weights: a run, or a step folder in one.")
     carry = "What to take over from it. Default all where possible, so that an unchanged run goes on exactly."
     add_flag(start, "carry", choices=("all", "weights"), help=carry)
+    pairs = "Learn responses to prompts: short for --text_file F --text_kind pairs."
+    add_flag(start, "pairs", metavar="F.csv|F.jsonl", help=pairs)
     add_flag(start, "demo", choices=DEMOS, help="Train and show with nothing to decide: 2 or 15 minutes.")
     add_flag(start, "config", metavar="F.toml", help="Read settings from a file; flags win over it.")
     add_flag(start, "preflight", action="store_true", help="Only try a few steps, and say what the run would take.")
@@ -247,6 +249,8 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         kind: type[Settings] = type(before)
         of_file = {key: value for key, value in file.items() if key in describe(kind)}
         settings = of_file | given_settings(arguments, kind)
+        if name == "data" and "pairs" in given:
+            settings |= {"text_file": given["pairs"], "text_kind": "pairs"}
         parts[name] = before.to_dict() | settings
         if name == "data" and "from" in given:
             parts[name] = inherit_data(base.data, settings)

@@ -94,7 +94,7 @@ class OurRun:
 def plain_loop(our: OurRun, compiled: bool) -> PlainLoop:
     """The plain loop on the tokens of one of our runs."""
     config = our.model_config
-    file = Path(our.trainer.text.train.filename)  # type: ignore[attr-defined]
+    file = Path(our.trainer.text.train.tokens.filename)  # type: ignore[attr-defined]
     loop = PlainLoop(file, config.d_vocab, config.d_model, config.n_layers, config.n_heads, config.n_ctx, BATCH)
     if compiled:
         loop.model = torch.compile(loop.model)  # type: ignore[assignment]

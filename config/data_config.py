@@ -13,6 +13,8 @@ SIZE_UNITS = {"k": 1_000, "m": 1_000_000}
 COUNT = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([km])|(\d{1,15})", re.ASCII)
 FRACTION = re.compile(r"\d{0,15}\.\d{1,15}|\d{1,15}\.", re.ASCII)
 HOW_TO_SAY_SIZE = "write a fraction (0.1), a number of characters (50000), 100k, 1m, or all"
+PLACES = re.compile(r"\{prompt\}(.*)\{response\}", re.DOTALL)
+TEMPLATE = r"Prompt: {prompt}\nResponse: {response}\n\n"
 MUCH_TEXT = 2**62
 """More characters than any text has: a size is checked against it where the text is not known."""
 
@@ -54,6 +56,17 @@ def data_size_is_readable(values: Mapping[str, Any]) -> Problem | None:
     return None
 
 
+def template_has_both_places(values: Mapping[str, Any]) -> Problem | None:
+    """The prompt, then the response, each once."""
+    template = values["pair_template"]
+    if template.count("{prompt}") == template.count("{response}") == 1 and PLACES.search(template):
+        return None
+    return Problem(
+        "pair_template",
+        f"pair_template {template[:60]!r} must have {{prompt}} and after it {{response}} in it, each once",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
     """The text of one run and its tokenizer.
@@ -62,7 +75,7 @@ class DataConfig(Settings):
         ConfigError: with *all* problems at once, each naming its field, the numbers and what to do.
     """
 
-    RULES: ClassVar = ((("data_size",), data_size_is_readable),)
+    RULES: ClassVar = ((("data_size",), data_size_is_readable), (("pair_template",), template_has_both_places))
 
     text_file: str = setting("training.txt", group="Text", title="Text", typical="training.txt", basic=True)
     """A text (.txt, .txt.gz, .jsonl), a folder of such files, or a folder that `python -m text.prepare` made."""
@@ -70,7 +83,7 @@ class DataConfig(Settings):
     data_size: str = setting(
         "1.0", group="Text", title="Amount of text", typical="1.0; 0.1; 100k; 1m", unit="characters"
     )
-    """How much of the text to use, from its start: a fraction, a number of characters, or 100k, 1m."""
+    """How much of the text to use, from its start: a fraction, a number of characters (or of pairs), or 100k, 1m."""
 
     encoding: str = setting("utf-8", group="Text", title="Encoding", typical="utf-8", choices=("utf-8", "latin-1"))
     """How the file's bytes stand for characters."""
@@ -79,6 +92,25 @@ class DataConfig(Settings):
         0.1, group="Text", title="Validation share", typical="0.1", minimum=0.001, maximum=0.5
     )
     """End of the text that is kept aside: the model never trains on it."""
+
+    text_kind: str = setting("text", group="Text", title="Kind of text", typical="text", choices=("text", "pairs"))
+    """Running text, or pairs: a .csv or .jsonl of prompts and responses, of which the responses alone are learned."""
+
+    prompt_field: str = setting(
+        "prompt", group="Text", title="Prompt field", typical="prompt", only_when=("text_kind", ("pairs",))
+    )
+    """Column or field of the file that holds the prompts."""
+
+    response_field: str = setting(
+        "response", group="Text", title="Response field", typical="response", only_when=("text_kind", ("pairs",))
+    )
+    """Column or field of the file that holds the responses."""
+
+    pair_template: str = setting(
+        TEMPLATE, group="Text", title="Template", typical=r"Prompt: {prompt}\nResponse: {response}\n\n",
+        only_when=("text_kind", ("pairs",)),
+    )  # fmt: skip
+    """How a pair becomes one text; what stands around the two is a marker that the model reads, \\n is a line break."""
 
     tokenizer_type: str = setting(
         "character", group="Tokenizer", title="Tokenizer", typical="character",
@@ -103,6 +135,14 @@ class DataConfig(Settings):
         only_when=("tokenizer_type", ("sentencepiece",)),
     )  # fmt: skip
     """How pieces are learned: by merging frequent neighbors (bpe), or by dropping those least missed (unigram)."""
+
+    @property
+    def template_parts(self) -> tuple[str, str, str]:
+        """What stands before the prompt, between prompt and response, and after the response."""
+        template = self.pair_template.replace("\\n", "\n").replace("\\t", "\t")
+        match = PLACES.search(template)
+        assert match is not None
+        return template[: match.start()], match[1], template[match.end() :]
 
     @property
     def expected_vocabulary(self) -> int:

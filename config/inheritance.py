@@ -7,7 +7,10 @@ from config.data_config import DataConfig
 from config.fields import describe, is_active
 
 # What these say is about one text, and holds for no other.
-OF_TEXT = ("text_file", "data_size", "encoding", "val_fraction")
+OF_TEXT = (
+    "text_file", "data_size", "encoding", "val_fraction",
+    "text_kind", "prompt_field", "response_field", "pair_template",
+)  # fmt: skip
 
 
 def inherit_data(parent: DataConfig, given: Mapping[str, Any]) -> dict[str, Any]:

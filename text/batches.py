@@ -11,7 +11,9 @@ step is its counter.
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +22,65 @@ from torch import Tensor
 
 from config.errors import TextError
 
-Batch = tuple[Int64[Tensor, "batch pos"], Int64[Tensor, "batch pos"]]
+Windowed = tuple[Int64[Tensor, "batch pos"], Int64[Tensor, "batch pos"]]
+Batch = tuple[Int64[Tensor, "batch pos"], ...]
+"""Inputs and targets `[batch pos]`, and of packed documents (text/packing.py) which document each input belongs to."""
+
+
+class BatchSource(Protocol):
+    """What a training reads of one split: running text here, pairs in text/packing.py."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Inputs of a row."""
+
+    def __len__(self) -> int:
+        """How many inputs one pass over it has."""
+
+    def batch(
+        self, step: int, *, batch_size: int, seed: int, stream: str = "train", rows: np.ndarray | None = None
+    ) -> Batch:
+        """The batch of a step, as `get_batch`."""
+
+    def count_targets(self, step: int, *, batch_size: int, seed: int) -> int:
+        """How many targets of a whole training batch count for the loss."""
+
+    def in_order(self, batch_size: int = 64) -> Iterator[Batch]:
+        """Everything once, for an exact loss."""
+
+    def fingerprint(self, step: int, *, batch_size: int, seed: int) -> int:
+        """As `batch_hash`."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Running text: windows of n_ctx out of `[token]` ids."""
+
+    tokens: np.ndarray
+    n_ctx: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(
+        self, step: int, *, batch_size: int, seed: int, stream: str = "train", rows: np.ndarray | None = None
+    ) -> Batch:
+        """`get_batch`."""
+        return get_batch(
+            self.tokens, step, batch_size=batch_size, n_ctx=self.n_ctx, seed=seed, stream=stream, rows=rows
+        )
+
+    def count_targets(self, step: int, *, batch_size: int, seed: int) -> int:
+        """Every token is to be predicted."""
+        return batch_size * self.n_ctx
+
+    def in_order(self, batch_size: int = 64) -> Iterator[Batch]:
+        """`sequential_windows`."""
+        return sequential_windows(self.tokens, self.n_ctx, batch_size)
+
+    def fingerprint(self, step: int, *, batch_size: int, seed: int) -> int:
+        """`batch_hash`."""
+        return batch_hash(self.tokens, step, batch_size=batch_size, n_ctx=self.n_ctx, seed=seed)
 
 
 def get_batch(
@@ -32,7 +92,7 @@ def get_batch(
     seed: int,
     stream: str = "train",
     rows: np.ndarray | None = None,
-) -> Batch:
+) -> Windowed:
     """Inputs and targets `[batch pos]` of one optimizer step: windows at random places, drawn with replacement.
 
     The batch is drawn whole. Gradient accumulation and several ranks cut it by rows, so they see the sequences that one
@@ -59,7 +119,7 @@ def window_starts(
         TextError: the split is shorter than n_ctx + 1.
     """
     _check_length(n_tokens, n_ctx)
-    philox = np.random.Philox(key=_philox_key(seed, stream), counter=np.array([0, 0, 0, step], dtype=np.uint64))
+    philox = np.random.Philox(key=philox_key(seed, stream), counter=np.array([0, 0, 0, step], dtype=np.uint64))
     # Raw 64-bit words, because numpy promises that they never change; the bias of % is below n_tokens / 2^64.
     return (philox.random_raw(batch_size) % np.uint64(n_tokens - n_ctx)).astype(np.int64)
 
@@ -77,7 +137,7 @@ def batch_hash(tokens: np.ndarray, step: int, *, batch_size: int, n_ctx: int, se
     return int.from_bytes(hashlib.blake2b(windows.tobytes(), digest_size=6).digest(), "little")
 
 
-def sequential_windows(tokens: np.ndarray, n_ctx: int, batch_size: int = 64) -> Iterator[Batch]:
+def sequential_windows(tokens: np.ndarray, n_ctx: int, batch_size: int = 64) -> Iterator[Windowed]:
     """All of a split in order, window after window: every token but the first is a target exactly once.
 
     Batches are `[batch_size n_ctx]`; the last full windows may be fewer, and what is left is one shorter window.
@@ -96,7 +156,7 @@ def sequential_windows(tokens: np.ndarray, n_ctx: int, batch_size: int = 64) -> 
         yield _gather(tokens, np.array([n_windows * n_ctx]), rest)
 
 
-def _gather(tokens: np.ndarray, starts: np.ndarray, n_ctx: int) -> Batch:
+def _gather(tokens: np.ndarray, starts: np.ndarray, n_ctx: int) -> Windowed:
     """One read of all windows, then two shifted copies as int64."""
     windows = _windows(tokens, starts, n_ctx)
     return torch.from_numpy(windows[:, :-1].astype(np.int64)), torch.from_numpy(windows[:, 1:].astype(np.int64))
@@ -113,7 +173,7 @@ def _check_length(n_tokens: int, n_ctx: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _philox_key(seed: int, stream: str) -> np.ndarray:
+def philox_key(seed: int, stream: str) -> np.ndarray:
     """The 128-bit key of a seed and a stream."""
     digest = hashlib.sha256(f"{seed} {stream}".encode()).digest()
     return np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)

@@ -20,16 +20,16 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from text.batches import Batch, get_batch, sequential_windows
+from text.batches import Batch, BatchSource
+from text.packing import IGNORED
 from text.tokenizer import Tokenizer
 from training.distributed import ALONE, Ranks
-from training.loss import model_loss
+from training.loss import count_targets, model_loss
 
-LossOf = Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a model, inputs and targets: nats per token
+LossOf = Callable[..., Tensor]  # of a model and the tensors of a batch: nats per token that counts
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,9 @@ class Evaluator:
     """Scores a model on the validation split.
 
     Args:
-        tokens: `[token]` ids of the split.
+        source: The split.
         batch_size: Windows of one batch of `score_sample`, which must not depend on what fits in memory.
         micro_batch: Windows that are scored at once; by default a whole batch.
-        n_ctx: Tokens of a window.
         seed: Decides which windows `score_sample` takes.
         precision: Number format of the model's matrix products, as in training.
         loss_of: How to compute the mean loss of a batch; a compiled `model_loss`, for example.
@@ -70,18 +69,17 @@ class Evaluator:
 
     def __init__(
         self,
-        tokens: np.ndarray,
+        source: BatchSource,
         tokenizer: Tokenizer,
         *,
         batch_size: int,
-        n_ctx: int,
         seed: int,
         precision: AbstractContextManager[object],
         micro_batch: int | None = None,
         loss_of: LossOf = model_loss,
         ranks: Ranks = ALONE,
     ):
-        self.tokens, self.batch_size, self.n_ctx, self.seed = tokens, batch_size, n_ctx, seed
+        self.source, self.batch_size, self.seed = source, batch_size, seed
         self.precision, self.loss_of, self.ranks = precision, loss_of, ranks
         self.micro_batch = micro_batch or batch_size
         self.byte_lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
@@ -97,15 +95,15 @@ class Evaluator:
         model, and how often one evaluates never changes the training.
         """
         batches = (
-            get_batch(self.tokens, index, batch_size=self.batch_size, n_ctx=self.n_ctx, seed=self.seed, stream="val")
+            self.source.batch(index, batch_size=self.batch_size, seed=self.seed, stream="val")
             for index in range(n_batches)
         )
         parts = (
             part
-            for inputs, targets in batches
-            for part in zip(inputs.split(self.micro_batch), targets.split(self.micro_batch), strict=True)
+            for batch in batches
+            for part in zip(*(tensor.split(self.micro_batch) for tensor in batch), strict=True)
         )
-        return self._score(model, parts, lambda tokens: should_stop())
+        return self._score(model, parts, lambda read: should_stop())
 
     def score_split(
         self, model: nn.Module, limit_seconds: float, should_stop: Callable[[], bool] = lambda: False
@@ -116,31 +114,33 @@ class Evaluator:
             limit_seconds: Given up as soon as it is clear that it would take longer than this.
         """
         started = time.monotonic()
-        warm_up_tokens = 2 * self.micro_batch * self.n_ctx  # the first batches of a process are slow
+        warm_up_tokens = 2 * self.micro_batch * self.source.n_ctx  # the first batches of a process are slow
 
-        def give_up(tokens: int) -> bool:
-            expected = (time.monotonic() - started) / tokens * len(self.tokens)
-            return should_stop() or (tokens > warm_up_tokens and expected > limit_seconds)
+        def give_up(read: int) -> bool:
+            expected = (time.monotonic() - started) / read * len(self.source)
+            return should_stop() or (read > warm_up_tokens and expected > limit_seconds)
 
-        return self._score(model, sequential_windows(self.tokens, self.n_ctx, self.micro_batch), give_up)
+        return self._score(model, self.source.in_order(self.micro_batch), give_up)
 
     @torch.no_grad()
     def _score(self, model: nn.Module, batches: Iterable[Batch], give_up: Callable[[int], bool]) -> Score | None:
-        """Add up nats and bytes over batches; `give_up` is asked after each, with the tokens scored so far."""
+        """Add up nats and bytes over batches; `give_up` is asked after each, with the tokens read so far."""
         device = next(model.parameters()).device
-        losses, sizes, tokens, text_bytes = [], [], 0, 0
+        losses, sizes, tokens, text_bytes, read = [], [], 0, 0, 0
         model.eval()
         try:
-            for inputs, targets in batches:
-                own_inputs, own_targets = self.ranks.share(inputs), self.ranks.share(targets)
-                sizes.append(own_targets.numel())
+            for batch in batches:
+                own = tuple(self.ranks.share(tensor) for tensor in batch)
+                sizes.append(int(count_targets(*own)))
                 if not sizes[-1]:  # all ranks compute, or none can; this row counts for nothing here
-                    own_inputs, own_targets = inputs[:1], targets[:1]
+                    own = tuple(tensor[:1] for tensor in batch)
                 with self.precision:
-                    losses.append(self.loss_of(model, own_inputs.to(device), own_targets.to(device)))
-                tokens += targets.numel()
-                text_bytes += int(self.byte_lengths[targets].sum())
-                if self.ranks.agree(give_up(tokens)):
+                    losses.append(self.loss_of(model, *(tensor.to(device) for tensor in own)))
+                counted = batch[1][batch[1] != IGNORED]
+                tokens += counted.numel()
+                text_bytes += int(self.byte_lengths[counted].sum())
+                read += batch[0].numel()
+                if self.ranks.agree(give_up(read)):
                     return None
         finally:
             model.train()

@@ -8,36 +8,37 @@ read and sent while the GPU is busy with this one, and the step after finds it t
 step) alone (text/batches.py): what was fetched ahead, and whether anything was, changes nothing that is trained.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
-from text.batches import Batch, batch_hash, get_batch
+from text.batches import Batch, BatchSource
 
 
 class BatchFeed:
     """The batches of one split for one process.
 
     Args:
-        tokens: `[token]` ids of the split.
+        source: The split.
         rows: Which rows of every batch this process reads; by default all.
     """
 
     def __init__(
         self,
-        tokens: np.ndarray,
+        source: BatchSource,
         device: torch.device,
         *,
         batch_size: int,
-        n_ctx: int,
         seed: int,
         rows: np.ndarray | None = None,
     ):
-        self.tokens, self.device, self.rows = tokens, device, rows
-        self.batch_size, self.n_ctx, self.seed = batch_size, n_ctx, seed
+        self.source, self.device, self.rows = source, device, rows
+        self.draw: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
         self._ahead: tuple[int, Batch] | None = None
 
     def batch(self, step: int) -> Batch:
-        """Inputs and targets of a step, `[batch pos]` each, on the device."""
+        """Inputs, targets and what else there is of a step, `[batch pos]` each, on the device."""
         if self._ahead is not None and self._ahead[0] == step:
             return self._ahead[1]
         return self._send(step)
@@ -49,12 +50,14 @@ class BatchFeed:
 
     def fingerprint(self, step: int) -> int:
         """A number for the whole batch of a step, over all processes: shows what a race is run on."""
-        return batch_hash(self.tokens, step, batch_size=self.batch_size, n_ctx=self.n_ctx, seed=self.seed)
+        return self.source.fingerprint(step, **self.draw)
+
+    def count_targets(self, step: int) -> int:
+        """How many targets count in the whole batch of a step, over all processes."""
+        return self.source.count_targets(step, **self.draw)
 
     def _send(self, step: int) -> Batch:
-        inputs, targets = get_batch(
-            self.tokens, step, batch_size=self.batch_size, n_ctx=self.n_ctx, seed=self.seed, rows=self.rows
-        )
+        batch = self.source.batch(step, rows=self.rows, **self.draw)
         if self.device.type == "cuda":
-            inputs, targets = inputs.pin_memory(), targets.pin_memory()
-        return inputs.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+            batch = tuple(tensor.pin_memory() for tensor in batch)
+        return tuple(tensor.to(self.device, non_blocking=True) for tensor in batch)

@@ -25,6 +25,7 @@ from runs.folder import RunFolder
 from runs.fork import describe_parent, is_resumable
 from runs.verification import read_commit
 from text.corpus import check_text
+from text.pairs import read_pairs
 from text.prepared import find_prepared
 from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
@@ -156,7 +157,7 @@ def why_not_all(config: RunConfig, checkpoint: Path, before: RunConfig, tensors:
     if not is_resumable(record):
         return "the checkpoint holds weights alone"
     data = RunFolder(checkpoint.parent).read_data()
-    if (steps := steps_of(config, int(data.get("train_tokens", 0)))) <= record["step"]:
+    if (steps := steps_of(config, int(data.get("inputs_per_pass", data.get("train_tokens", 0))))) <= record["step"]:
         return f"its {record['step']:,} steps are all of max_steps {steps:,}; raise --max_steps to go on"
     return ""
 
@@ -174,7 +175,8 @@ def foresee_tokenizer(config: RunConfig, parent: RunFolder, before: RunConfig) -
     kept = same_tokenizer(data, before.data)
     if kept and same_text(data, before.data):
         return old
-    corpus = check_text(data.text_file, data.encoding, data.data_size)
+    is_text = data.text_kind == "text"
+    corpus = check_text(data.text_file, data.encoding, data.data_size) if is_text else read_pairs(data).corpus
     if corpus is None or (not kept and corpus.characters > LEARNED_BEFORE_START):
         return old if kept and old.type != "character" else None
     return choose_tokenizer(data, corpus, parent)

@@ -13,6 +13,9 @@ It can do so because the loss is the last thing in the network: what the backwar
 known, up to one number, in the forward pass. The same three matrix products, nothing is computed twice.
 Sources of the idea: Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989; Wijmans et al. 2024, arXiv:2411.09009.
 
+Of packed documents (text/packing.py) the loss is the mean over the targets that count, those of responses. The others
+are left out, not multiplied by zero: in chunks their logits are not even formed. Their gradient is exactly 0.
+
 A mixture of experts is also held to use its experts evenly: balance_loss · L is descended together with the loss, and
 is not part of the number. What is logged and compared is the loss of the language model alone, for every model.
 """
@@ -29,6 +32,7 @@ from torch.autograd.function import once_differentiable
 from components.balance import RoutingRecord
 from components.model import Transformer
 from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
+from text.packing import IGNORED
 from training.routing import RoutingTally
 
 
@@ -36,14 +40,19 @@ def model_loss(
     model: nn.Module,
     tokens: Int[Tensor, "batch pos"],
     targets: Int[Tensor, "batch pos"],
+    documents: Int[Tensor, "batch pos"] | None = None,
     chunked: Callable[..., Tensor] | None = None,
 ) -> Tensor:
     """Mean loss of a model on a batch, in nats per token, by whichever way fits; `chunked` replaces `chunked_loss`."""
-    return loss_and_routing(model, tokens, targets, chunked)[0]
+    return loss_and_routing(model, tokens, targets, documents, chunked)[0]
 
 
 def loss_and_routing(
-    model: nn.Module, tokens: Tensor, targets: Tensor, chunked: Callable[..., Tensor] | None = None
+    model: nn.Module,
+    tokens: Tensor,
+    targets: Tensor,
+    documents: Tensor | None = None,
+    chunked: Callable[..., Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The same, and what the routers did (components/balance.py); None for a model without experts."""
     if not isinstance(model, Transformer):
@@ -51,12 +60,15 @@ def loss_and_routing(
     record = RoutingRecord() if model.config.n_experts else None
     if targets.numel() * model.config.d_vocab > LARGE_LOGITS:
         head: Any = model.unembedding  # nn.Module's attributes have no type
-        x, bias = model.stream(tokens, record=record), head.bias
+        x, bias = model.stream(tokens, documents=documents, record=record), head.bias
+        if documents is not None:
+            counts = targets != IGNORED  # [batch pos]
+            x, targets = x[counts][None], targets[counts][None]
         if head.scale != 1.0:  # there are fewer numbers going into the matrix than coming out
             x, bias = x * head.scale, None if bias is None else bias * head.scale
         loss = (chunked or chunked_loss)(x, model.unembedding_matrix, targets, None, bias, head.cap)
     else:
-        loss = next_token_loss(model(tokens, record=record), targets)
+        loss = next_token_loss(model(tokens, documents=documents, record=record), targets)
     if record is None:
         return loss, None
     return descending_with(loss, model.config.balance_loss * record.penalty), record.sums
@@ -78,31 +90,38 @@ class LossFunction:
         self.shape, self.routing = shape, routing
         self._compiled = torch.compile(_loss_to_compile(), dynamic=False) if compiled else None
 
-    def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a model on a batch `[batch pos]`, in nats per token."""
+    def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> Tensor:
+        """Mean loss of a model on a batch `[batch pos]`, in nats per token that counts."""
         loss_of = self._compiled if self._compiled and tuple(tokens.shape) == self.shape else loss_and_routing
-        loss, sums = loss_of(model, tokens, targets)
+        loss, sums = loss_of(model, tokens, targets, documents)
         if self.routing is not None and sums is not None:
             self.routing.add(sums)
         return loss
 
 
-def _loss_to_compile() -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor | None]]:
+def _loss_to_compile() -> Callable[..., tuple[Tensor, Tensor | None]]:
     """`loss_and_routing` whose chunked half stays as it is: unrolled into dozens of copies it takes minutes to compile.
 
     Said here and not as a decorator, which would load the compiler, 1.6 s, at the start of every training.
     """
     left_alone = torch.compiler.disable(chunked_loss)
 
-    def loss(model: nn.Module, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
-        return loss_and_routing(model, tokens, targets, left_alone)
+    def loss(
+        model: nn.Module, tokens: Tensor, targets: Tensor, documents: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        return loss_and_routing(model, tokens, targets, documents, left_alone)
 
     return loss
 
 
 def next_token_loss(logits: Float[Tensor, "batch pos d_vocab"], targets: Int[Tensor, "batch pos"]) -> Float[Tensor, ""]:
-    """Mean negative log-likelihood of the targets, in nats per token."""
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+    """Mean negative log-likelihood of the targets that count, in nats per token."""
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+
+
+def count_targets(tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> int | Tensor:
+    """How many targets of a batch count: of running text all, of packed documents a number that stays on the device."""
+    return targets.numel() if documents is None else (targets != IGNORED).sum()
 
 
 def chunked_loss(

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from components.model import Transformer, build_model
 from training.distributed import Ranks
 
-LossOf = Callable[[nn.Module, Tensor, Tensor], Tensor]
+LossOf = Callable[..., Tensor]  # of a model and the tensors of a batch: nats per token
 
 
 class ModelLoss(nn.Module):
@@ -32,9 +32,9 @@ class ModelLoss(nn.Module):
         super().__init__()
         self.model, self.loss_of = model, loss_of
 
-    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, *batch: Tensor) -> Tensor:
         """Mean loss of this rank's rows, in nats per token."""
-        return self.loss_of(self.model, tokens, targets)
+        return self.loss_of(self.model, *batch)
 
 
 class OneProcess:
@@ -51,13 +51,13 @@ class OneProcess:
     def connect(self) -> None:
         """Prepare the exchange of gradients; after the optimizer has laid the parameters out."""
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, *batch: Tensor) -> Tensor:
         """Mean loss of this rank's rows, for the backward pass."""
-        return self.loss_of(self.model, tokens, targets)
+        return self.loss_of(self.model, *batch)
 
-    def score(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+    def score(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """The same without gradients, for an evaluation."""
-        return self.loss_of(model, tokens, targets)
+        return self.loss_of(model, *batch)
 
     def accumulating(self, is_last: bool) -> AbstractContextManager[Any]:
         """Around forward and backward of one micro-batch: gradients have to meet only after the last."""
@@ -77,9 +77,9 @@ class DataParallel(OneProcess):
 
         self.together = DistributedDataParallel(ModelLoss(self.model, self.loss_of), forward_sync_buffers=False)
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, *batch: Tensor) -> Tensor:
         """Through DDP, whose hooks start the exchange."""
-        loss: Tensor = self.together(tokens, targets)
+        loss: Tensor = self.together(*batch)
         return loss
 
     def accumulating(self, is_last: bool) -> AbstractContextManager[Any]:
@@ -103,14 +103,14 @@ class FullySharded(OneProcess):
         self.together = ModelLoss(self.model, self.loss_of)
         fully_shard(self.together, mesh=mesh)
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, *batch: Tensor) -> Tensor:
         """Through FSDP, whose hooks gather the parameters."""
-        loss: Tensor = self.together(tokens, targets)
+        loss: Tensor = self.together(*batch)
         return loss
 
-    def score(self, model: nn.Module, tokens: Tensor, targets: Tensor) -> Tensor:
+    def score(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """Also an evaluation needs the parameters gathered."""
-        return self.loss(tokens, targets)
+        return self.loss(*batch)
 
     def whole_model(self) -> nn.Module | None:
         """Gathered, which all ranks take part in, into a second model that rank 0 keeps as long as it writes."""

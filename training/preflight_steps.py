@@ -121,7 +121,7 @@ def _split_seconds(trainer: "Trainer", batch_seconds: float, step_seconds: float
     """What scoring the whole validation split will take; 0 where the run will not do it."""
     from training.trainer import SPLIT_SECONDS, SPLIT_SHARE
 
-    tokens_per_batch = trainer.evaluator.batch_size * trainer.n_ctx
+    tokens_per_batch = trainer.evaluator.batch_size * trainer.text.val.n_ctx
     seconds = batch_seconds * len(trainer.text.val) / tokens_per_batch
     return seconds if seconds <= max(SPLIT_SECONDS, SPLIT_SHARE * trainer.max_steps * step_seconds) else 0.0
 

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from config.data_config import DataConfig
 from config.errors import RunError, TextError
 from config.inheritance import same_tokenizer
 from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
+from text.batches import BatchSource, Windows
 from text.corpus import Corpus, check_text, read_text, split_position
 from text.learn import extend_tokenizer, learn_tokenizer, sampling_note
+from text.packing import PackedPairs
+from text.pair_tokens import cut_pairs, open_pairs, prepare_pairs
+from text.pairs import read_pairs
 from text.prepared import find_prepared, follow_prepared, link_tokens
 from text.processes import useful_processes
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
@@ -28,11 +30,18 @@ from text.tokenizer_types import load_tokenizer
 
 @dataclass(frozen=True)
 class PreparedText:
-    """Both splits of a run's text as token ids, read from disk where they are touched."""
+    """Both splits of a run's text as token ids, read from disk where they are touched.
+
+    Attributes:
+        notes: sentences about them, to be shown.
+        prompt: what the model should be asked while it trains; "" where the text suggests nothing.
+    """
 
     tokenizer: Tokenizer
-    train: np.ndarray  # [token]
-    val: np.ndarray  # [token]
+    train: BatchSource
+    val: BatchSource
+    notes: tuple[str, ...] = ()
+    prompt: str = ""
 
 
 # A validation split with this many characters for each token of a window has room for one, however long its tokens are.
@@ -48,6 +57,12 @@ def check_trainable(data: DataConfig, n_ctx: int, parent: RunFolder | None = Non
     Raises:
         TextError: as `prepare_text`.
     """
+    if data.text_kind == "pairs":
+        pairs = read_pairs(data)
+        tokenizer = choose_tokenizer(data, pairs.corpus, parent)
+        for title, split in (("training", pairs.train), ("validation", pairs.val)):
+            PackedPairs(cut_pairs(split, tokenizer), n_ctx, title)
+        return
     if (folder := find_prepared(data.text_file)) is not None:
         corpus = folder.manifest["corpus"]
         check_lengths(folder.files.counts, corpus["name"], corpus["characters"], n_ctx)
@@ -73,7 +88,7 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
     Raises:
         TextError: for a text that is missing, unreadable or too short, or a vocabulary that cannot be learned from it.
     """
-    if run.data_path.exists() and (prepared := _find_prepared(run)):
+    if run.data_path.exists() and (prepared := _find_prepared(run, config)):
         return prepared
     tokens = run.path.parent / ".tokens"
     if (folder := find_prepared(config.data.text_file)) is not None:
@@ -83,8 +98,10 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
         files = link_tokens(folder, tokens)
         check_lengths(files.counts, corpus["name"], corpus["characters"], config.model.n_ctx)
     else:
-        corpus, tokenizer, files = _make_tokens(run, config, tokens, beat)
+        make = _make_pairs if config.data.text_kind == "pairs" else _make_tokens
+        corpus, tokenizer, files = make(run, config, tokens, beat)
     tokenizer.save(run.tokenizer_path)
+    prepared = _open(config, tokenizer, tokens / files.key)
     write_json(
         run.data_path,
         {
@@ -97,11 +114,40 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
             "d_vocab": _d_vocab(run, config, tokenizer),
             "token_files": files.key,
             "train_tokens": files.counts["train"],
+            "inputs_per_pass": len(prepared.train),
             "val_tokens": files.counts["val"],
             "val_bytes": files.val_bytes,
         },
     )
-    return PreparedText(tokenizer, open_tokens(files.train), open_tokens(files.val))
+    return prepared
+
+
+def _open(config: RunConfig, tokenizer: Tokenizer, folder: Path) -> PreparedText:
+    if config.data.text_kind == "text":
+        train, val = (Windows(open_tokens(folder / f"{split}.bin"), config.model.n_ctx) for split in ("train", "val"))
+        return PreparedText(tokenizer, train, val)
+    pairs = open_pairs(folder, "val")
+    packed = [
+        PackedPairs(open_pairs(folder, "train"), config.model.n_ctx, "training"),
+        PackedPairs(pairs, config.model.n_ctx, "validation"),
+    ]
+    tokens, n_prompt = pairs.document(0)
+    notes = [sentence for split in packed for sentence in split.sentences()]
+    return PreparedText(tokenizer, packed[0], packed[1], tuple(notes), tokenizer.decode(tokens[:n_prompt]))
+
+
+def _make_pairs(
+    run: RunFolder, config: RunConfig, root: Path, beat: Callable[[], None]
+) -> tuple[dict[str, Any], Tokenizer, TokenFiles]:
+    """Read pairs of prompts and responses, learn a tokenizer where none is kept, and cut them with it."""
+    pairs = read_pairs(config.data)
+    beat()
+    _refuse_other_text(run, config, pairs.corpus.sha256)
+    if run.data_path.exists():
+        tokenizer = load_tokenizer(run.tokenizer_path)
+    else:
+        tokenizer = choose_tokenizer(config.data, pairs.corpus, base_of(run, config), beat=beat)
+    return pairs.corpus.record(), tokenizer, prepare_pairs(pairs, tokenizer, root, config.data.val_fraction, beat)
 
 
 def _make_tokens(
@@ -171,13 +217,13 @@ def _refuse_other_text(run: RunFolder, config: RunConfig, sha256: str) -> None:
         )
 
 
-def _find_prepared(run: RunFolder) -> PreparedText | None:
+def _find_prepared(run: RunFolder, config: RunConfig) -> PreparedText | None:
     """What an earlier attempt prepared, or None where the shared token files are gone and must be made again."""
     data = run.read_data()
     tokenizer = load_tokenizer(run.tokenizer_path)
     try:
         folder = run.path.parent / ".tokens" / data["token_files"]
-        return PreparedText(tokenizer, open_tokens(folder / "train.bin"), open_tokens(folder / "val.bin"))
+        return _open(config, tokenizer, folder)
     except TextError:
         return None
     except KeyError as error:

@@ -16,12 +16,13 @@ from config.errors import TrainingError
 from config.run_config import RunConfig
 from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
+from text.batches import Batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
 from training.distributed import ALONE, Ranks, SilentWriter
 from training.evaluate import Evaluator, Score
 from training.feed import BatchFeed
-from training.loss import LossFunction
+from training.loss import LossFunction, count_targets
 from training.memory import keep_freed_memory
 from training.optimizer import build_optimizer
 from training.parallel import lay_out
@@ -69,16 +70,17 @@ class Trainer:
         self.loss_of = LossFunction((rows, config.model.n_ctx), self.settings.compile, self.routing)
         self.layout = lay_out(model, self.loss_of, self.device, ranks)
         self.optimizer = build_optimizer(model, self.settings)
-        self.n_ctx = config.model.n_ctx
         self.feed = BatchFeed(
-            text.train, self.device, batch_size=self.settings.batch_size, n_ctx=self.n_ctx, seed=self.settings.seed,
+            text.train, self.device, batch_size=self.settings.batch_size, seed=self.settings.seed,
             rows=ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation),
         )  # fmt: skip
         self.max_steps = steps_of(config, len(text.train))
         self.evaluator = Evaluator(
-            text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch, n_ctx=self.n_ctx,
+            text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch,
             seed=self.settings.seed, precision=self.precision, loss_of=self.layout.score, ranks=ranks,
         )  # fmt: skip
+        prompt = self.settings.sample_prompt or text.prompt
+        self.sample_settings = self.settings.replace(sample_prompt=prompt)
         self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()
         self.metrics: MetricsWriter | SilentWriter = MetricsWriter(run) if ranks.is_first else SilentWriter()
@@ -101,8 +103,8 @@ class Trainer:
         started = time.perf_counter()
         self.ranks.seed_dropout(self.settings.seed, self.progress.step)
         rate = learning_rate(self.progress.step, self.settings, self.max_steps)
-        inputs, targets = self.feed.batch(self.progress.step)
-        loss = self.accumulate_gradients(inputs, targets)
+        batch = self.feed.batch(self.progress.step)
+        loss = self.accumulate_gradients(batch)
         self.feed.fetch_ahead(self.progress.step + 1)
         # The one wait for the device in a step; the clock in `_record` is honest because of it.
         measured = (loss, self.optimizer.gradient_norm(), *self.routing.of_step())
@@ -116,28 +118,25 @@ class Trainer:
         if self.scale:
             self.scale.note(overflowed=not math.isfinite(grad_norm))
         self.optimizer.zero_grad()
-        self._record(loss_nats, grad_norm, rate, inputs.numel() * self.ranks.size, started, routing)
+        self._record(loss_nats, grad_norm, rate, batch[0].numel() * self.ranks.size, started, routing)
 
-    def accumulate_gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Gradients of the mean loss over all tokens of the batch, one micro-batch after the other.
+    def accumulate_gradients(self, batch: Batch) -> Tensor:
+        """Gradients of the mean loss over all targets of the batch that count, one micro-batch after the other.
 
-        Returns the mean loss over the tokens of this rank; the gradients are those of all ranks.
+        Returns this rank's part of it, times the number of ranks; the gradients are those of all ranks.
         """
         self.routing.clear()
         total = torch.zeros((), device=self.device)
         parts = self.settings.grad_accumulation
-        pairs = zip(inputs.chunk(parts), targets.chunk(parts), strict=True)
-        for part, (some_inputs, some_targets) in enumerate(pairs, start=1):
+        share = self.feed.count_targets(self.progress.step) / self.ranks.size
+        micro_batches = zip(*(tensor.chunk(parts) for tensor in batch), strict=True)
+        for part, some in enumerate(micro_batches, start=1):
             with self.layout.accumulating(is_last=part == parts):
                 with self.precision:
-                    loss = self.loss(some_inputs, some_targets) * (some_targets.numel() / targets.numel())
+                    loss = self.layout.loss(*some) * (count_targets(*some) / share)
                 (loss * self.scale.scale if self.scale else loss).backward()
             total += loss.detach()
         return total
-
-    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of a micro-batch, in nats per token."""
-        return self.layout.loss(inputs, targets)
 
     def _may_update(self, loss_nats: float, grad_norm: float, rate: float) -> bool:
         """Whether loss and gradient are numbers; with float16 gradients may overflow now and then."""
@@ -199,7 +198,7 @@ class Trainer:
         self.metrics.flush()
         if settings.sample_tokens and (model := self.layout.whole_model()) is not None:
             self.samples.write(
-                {"step": progress.step} | write_sample(model, self.text.tokenizer, settings, should_stop)
+                {"step": progress.step} | write_sample(model, self.text.tokenizer, self.sample_settings, should_stop)
             )
             self.samples.flush()
 

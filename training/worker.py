@@ -103,9 +103,11 @@ class Worker:
         text = prepare_text(self.run, config, self._beat)
         model = build_run_model(self.run, config)
         self._beat()
+        for note in text.notes:
+            self.reporter.say(note)
         self.ranks.order("train")
         self.trainer = trainer = Trainer(self.run, config, model, text, self.reporter.say, self.ranks)
-        if config.training.baselines:
+        if config.training.baselines and config.data.text_kind == "text":  # they would count prompts, too
             self.baselines = BaselineLadder(self.run, self.reporter.say)
         step = trainer.progress.step
         self.state.set("running", step=step, max_steps=trainer.max_steps)

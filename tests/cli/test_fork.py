@@ -101,3 +101,34 @@ def test_adapters_that_cannot_be_are_refused_in_a_sentence(first, capsys, flags,
     said = capsys.readouterr()
     assert words in said.err and "Traceback" not in said.err and said.out == ""
     assert list_runs() == before
+
+
+def test_pairs_are_learned_from_the_command_line(first, capsys, home):
+    rows = "".join(f"the {thing} ring,it is {thing}\n" for thing in ("bell", "house", "nd", "behind") * 5)
+    (home / "qa.csv").write_text("prompt,response\n" + rows)
+    template = r"the {prompt} is {response}\n\n"
+    assert train.main(["--from", "first", "--pairs", "qa.csv", "--n_ctx", "64", "--pair_template", template]) == 0
+    said = capsys.readouterr().err
+    assert "18 pairs for training in " in said
+    run = list_runs()[0]
+    assert run.read_config().data.text_kind == "pairs" and read_status(run).state == "finished"
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--pairs", "none.csv"], "there is no file none.csv"),
+    (["--pairs", "tale.txt"], "tale.txt is not a file of pairs: give a .csv or a .jsonl"),
+    (["--pairs", "bad.csv"], "line 3 of bad.csv: its field 'response' is empty"),
+    (["--pairs", "bad.csv", "--prompt_field", "question"], "line 1 of bad.csv names no column 'question'"),
+    (["--pairs", "bad.csv", "--pair_template", "{response}"], "must have {prompt} and after it {response}"),
+    (["--text_file", "tale.txt", "--prompt_field", "x"], "prompt_field has no effect unless text_kind is pairs"),
+    (["--pairs", "good.csv"], "have prompts of more than n_ctx 16 tokens"),
+])  # fmt: skip
+def test_bad_pairs_are_refused_in_a_sentence(first, capsys, home, flags, words):
+    (home / "bad.csv").write_text("prompt,response\na,b\nc, \n")
+    (home / "good.csv").write_text("prompt,response\nthe bell,the house\nthe house,the bell\n")
+    before = list_runs()
+    capsys.readouterr()
+    assert train.main(["--from", "first", *flags]) == 2
+    said = capsys.readouterr()
+    assert words in said.err and "Traceback" not in said.err and said.out == ""
+    assert list_runs() == before

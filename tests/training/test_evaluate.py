@@ -10,7 +10,7 @@ from torch import nn
 
 from components.model import build_model
 from config.model_config import ModelConfig
-from text.batches import get_batch
+from text.batches import Windows, get_batch
 from text.tokenizer import END_OF_TEXT
 from text.tokenizer_types import train_tokenizer
 from training.evaluate import Evaluator, Score
@@ -24,7 +24,7 @@ BYTE_PAIRS = train_tokenizer("bpe", TEXT, 270)
 def evaluator(tokens=None, tokenizer=CHARACTERS, batch_size=4, n_ctx=8):
     tokens = tokenizer.encode_array(TEXT) if tokens is None else tokens
     precision = autocast(torch.device("cpu"), torch.float32)
-    return Evaluator(tokens, tokenizer, batch_size=batch_size, n_ctx=n_ctx, seed=5, precision=precision)
+    return Evaluator(Windows(tokens, n_ctx), tokenizer, batch_size=batch_size, seed=5, precision=precision)
 
 
 class Table(nn.Module):

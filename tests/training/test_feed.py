@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from text.batches import get_batch
+from text.batches import Windows, get_batch
 from training.feed import BatchFeed
 
 TOKENS = np.arange(500, dtype=np.uint16)
 DRAW = {"batch_size": 4, "n_ctx": 8, "seed": 5}
+FEED = {"batch_size": 4, "seed": 5}
 
 
 class PretendedGPU(BatchFeed):
     """Counts what is read ahead as on a GPU, and keeps it on the CPU."""
 
     def __init__(self):
-        super().__init__(TOKENS, torch.device("cuda"), **DRAW)
+        super().__init__(Windows(TOKENS, 8), torch.device("cuda"), **FEED)
         self.read: list[int] = []
 
     def _send(self, step):
@@ -44,7 +45,7 @@ def test_another_step_than_the_one_fetched_is_read_anew(asked):
 
 
 def test_a_cpu_reads_when_due_and_a_rank_its_rows():
-    feed = BatchFeed(TOKENS, torch.device("cpu"), rows=np.array([1, 3]), **DRAW)
+    feed = BatchFeed(Windows(TOKENS, 8), torch.device("cpu"), rows=np.array([1, 3]), **FEED)
     feed.fetch_ahead(1)
     assert feed._ahead is None
     assert_batch_of(feed.batch(1), 1, [1, 3])
