@@ -133,10 +133,14 @@ class Trainer:
         for part, some in enumerate(micro_batches, start=1):
             with self.layout.accumulating(is_last=part == parts):
                 with self.precision:
-                    loss = self.layout.loss(*some) * (count_targets(*some) / share)
+                    loss = self.loss(*some) * (count_targets(*some) / share)
                 (loss * self.scale.scale if self.scale else loss).backward()
             total += loss.detach()
         return total
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Mean loss of a micro-batch, in nats per token that counts."""
+        return self.layout.loss(*batch)
 
     def _may_update(self, loss_nats: float, grad_norm: float, rate: float) -> bool:
         """Whether loss and gradient are numbers; with float16 gradients may overflow now and then."""

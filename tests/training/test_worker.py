@@ -354,8 +354,8 @@ def test_a_loss_that_is_not_finite_fails_the_run_before_it_does_harm(make_run, m
     run = make_run()
     original = trainer_module.Trainer.loss
 
-    def poisoned(self, inputs, targets):
-        return original(self, inputs, targets) * (math.nan if self.progress.step == 5 else 1.0)
+    def poisoned(self, *batch):
+        return original(self, *batch) * (math.nan if self.progress.step == 5 else 1.0)
 
     monkeypatch.setattr(trainer_module.Trainer, "loss", poisoned)
     assert run_worker(run) == 1
