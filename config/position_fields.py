@@ -21,7 +21,7 @@ class PositionFields(Settings):
     """Base of the rotation frequencies: larger turns slower and reaches further."""
 
     rotary_dim: int | None = setting(
-        None, group="Positions", title="Rotated dimensions", typical="all of the head; a quarter in Pythia",
+        None, group="Positions", title="Rotated dimensions", typical="all; a quarter in Pythia",
         unit="dimensions", minimum=2, maximum=8_192, only_when=(ROPE, ("attention", ("multi_head",))),
     )  # fmt: skip
     """How many dimensions of each head RoPE turns, from the first; the others know no positions; unset means all."""

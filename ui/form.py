@@ -21,6 +21,7 @@ from config.train_config import TrainConfig
 SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "training": TrainConfig}
 NOT_IN_FORM = {"d_vocab", "text_file"}  # one follows the tokenizer, the other has a panel of its own
 ALL_SWITCHES = "all-switches"  # where the session says that switches of single families are wanted, too
+MOST_OPEN_GROUPS = 3  # behind "More"; where there are more of them, each opens by itself
 WIDEST_CHOICE = 42  # characters that fit as segments into one row; longer lists become a drop-down
 
 
@@ -92,21 +93,42 @@ def is_asked_for(info: FieldInfo, values: Mapping[str, Any]) -> bool:
 def draw_more(section: str, problems: Mapping[tuple[str, str], str], first: Callable[[], None] | None = None) -> None:
     """Everything that is not basic, by group, behind one click; open by itself when a problem is in it."""
     infos = shown(section, basic=False)
-    troubled = any((section, info.name) in problems for info in infos)
-    with st.expander("More", expanded=troubled, key=f"more-{section}"):
+    groups = list(dict.fromkeys(info.group for info in infos))
+    with st.expander("More", expanded=_troubled(section, infos, problems), key=f"more-{section}"):
         if first:
             first()
-        for group in dict.fromkeys(info.group for info in infos):
-            st.caption(group)
-            draw(section, sorted((info for info in infos if info.group == group), key=_row_of), problems)
+        for group in groups:
+            members = sorted((info for info in infos if info.group == group), key=_row_of)
+            with _place_of_group(section, group, members, problems, folded=len(groups) > MOST_OPEN_GROUPS):
+                draw(section, members, problems)
         if any(info.rare for info in describe(SECTIONS[section]).values()):
             st.toggle(
-                "Every switch",
+                "Rare switches too",
                 key=ALL_SWITCHES,
                 persist_state="session",
                 help="Show also the switches that serve a single family of models, such as Gemma's embedding scale. "
                 "Typical: off.",
             )
+
+
+def _place_of_group(
+    section: str, group: str, members: Sequence[FieldInfo], problems: Mapping[tuple[str, str], str], *, folded: bool
+) -> Any:
+    """Where a group's controls stand: below its name, or where there are many groups, behind it.
+
+    The rest of a group that is mostly basic needs no name there: it stands in the open.
+    """
+    if not folded:
+        st.caption(group)
+        return st.container()
+    if any(info.basic for info in describe(SECTIONS[section]).values() if info.group == group):
+        return st.container()
+    key_of_group = f"more-{section}-{group.split()[0].lower()}"
+    return st.expander(group, type="compact", expanded=_troubled(section, members, problems), key=key_of_group)
+
+
+def _troubled(section: str, infos: Sequence[FieldInfo], problems: Mapping[tuple[str, str], str]) -> bool:
+    return any((section, info.name) in problems for info in infos)
 
 
 def _row_of(info: FieldInfo) -> int:

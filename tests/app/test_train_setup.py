@@ -143,6 +143,27 @@ def test_model_that_barely_fits_is_warned_about(page, monkeypatch):
     assert "of the memory that is free" in page.warning[0].value and not start_button(page).disabled
 
 
+def test_switches_of_single_families_are_shown_on_request_or_where_they_are_set(page):
+    def shown(name):
+        return f"model-{name}" in [control.key for control in (*page.number_input, *page.toggle)]
+
+    assert shown("norm_bias") and not shown("embedding_norm") and not shown("logit_softcap")
+    healthy(page.toggle(key="all-switches").set_value(True).run())
+    assert shown("embedding_norm") and shown("logit_softcap")
+    page.toggle(key="model-embedding_norm").set_value(True).run()
+    healthy(page.toggle(key="all-switches").set_value(False).run())
+    assert shown("embedding_norm") and not shown("logit_softcap")
+
+
+def test_groups_open_by_themselves_where_something_is_to_mend(page):
+    groups = {entry.label: entry.proto.expanded for entry in page.expander}
+    assert {"Attention", "Experts", "Norms and residual stream"} <= groups.keys() and not any(groups.values())
+    healthy(page.text_input(key="model-attention_pattern").set_value("wf").run())
+    assert "set window, e.g. to 16" in problems(page)
+    opened = {entry.label for entry in page.expander if entry.proto.expanded}
+    assert opened == {"More", "Attention"}
+
+
 def test_settings_without_effect_are_hidden_and_keep_their_value(page):
     assert "model-rope_theta" not in [number.key for number in page.number_input]
     page.button_group(key="model-position").set_value("rope").run()

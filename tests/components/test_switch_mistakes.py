@@ -144,6 +144,17 @@ def test_queries_have_a_known_length_before_the_gain(kind, norm, implementation,
 
 
 @every_implementation
+def test_a_full_norm_has_a_gain_for_each_dimension_of_each_head(implementation, small_config) -> None:
+    module = QueryKeyNorm(small_config(qk_norm="full", norm_bias=False), 6, implementation)
+    x = torch.randn(2, 6, 5, 4)
+    plain = module(x)
+    with torch.no_grad():
+        module.norm.weight.copy_(torch.arange(24.0))
+    close(module(x), plain * torch.arange(24.0).view(6, 1, 4))
+    close(plain[0, :, 0].flatten(), torch.nn.functional.layer_norm(x[0, :, 0].flatten(), (24,)))
+
+
+@every_implementation
 def test_each_head_has_its_own_gain_where_they_are_separate(implementation, small_config) -> None:
     config = small_config(qk_norm="head_separate", norm_bias=False)
     module, shared = (
@@ -219,7 +230,10 @@ def test_embedding_scale_is_rounded_like_the_weights(implementation, small_confi
     with torch.no_grad():
         embedding.weight.fill_(1.0)
     assert embedding(torch.tensor([[3]])).flatten()[0].item() == pytest.approx(math.sqrt(3072), rel=1e-6)
-    assert embedding.to(torch.bfloat16)(torch.tensor([[3]])).flatten()[0].item() == 55.5  # Gemma's, in bfloat16
+    with torch.no_grad():
+        embedding.weight.fill_(11.0)
+    # As in Gemma the scale is 55.5 in bfloat16, so 610.5, which is 612 there; 11 · 55.4256 = 609.7 would be 608.
+    assert embedding.to(torch.bfloat16)(torch.tensor([[3]])).flatten()[0].item() == 612.0
 
 
 def test_embedding_norm_stands_behind_the_positions(small_model, tokens: Tensor) -> None:
