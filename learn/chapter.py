@@ -6,7 +6,7 @@ one mark make it more than text:
     ```python …```      examples in the form of an interactive session (`>>> …`), with what they print below; all
                         examples of a chapter share their names, from top to bottom
     ```figure …```      the name of a function of learn/figures: the figure that stands here
-    ```try …```         TOML: settings to open the Train page with
+    ```try …```         TOML: a label, and words (config/short_form.py) to open the Train page with
     ```quiz …```        TOML: the five questions
     0.84<!-- gelu(1.0) -->      a number in the prose, and the expression that it must be the rounded value of
 

@@ -72,13 +72,7 @@ def draw_figure(name: str) -> None:
 
 def draw_link(wanted: dict[str, Any]) -> None:
     """A link that opens Train with these settings."""
-    settings = {name: str(value) for name, value in wanted.get("fields", {}).items()}
-    st.page_link(
-        TRAIN,
-        label=f"Try: {wanted['label']}",
-        icon=":material/experiment:",
-        query_params={"preset": wanted["preset"], "size": wanted["size"], **settings},
-    )
+    st.page_link(TRAIN, label=f"Try: {wanted['label']}", icon=":material/experiment:", query_params=wanted["words"])
 
 
 def draw_sources(chapter: Any) -> None:

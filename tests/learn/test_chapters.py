@@ -13,8 +13,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from config.model_config import ModelConfig
-from config.presets import load_preset
+from config.short_form import from_words
 from learn.chapter import BLOCK, NUMBER, SECTIONS, Chapter, read_chapter, read_chapters
 from learn.figures import controls, figure
 
@@ -99,11 +98,10 @@ def test_figures_are_drawn_with_title_and_axes(slug):
 
 
 @each_taught
-def test_what_it_says_to_try_is_a_model(slug):
+def test_what_it_says_to_try_can_be_trained(slug):
     wanted = CHAPTERS[slug].section("Try this").toml("try")
     if wanted:
-        preset = load_preset(wanted["preset"], wanted["size"])
-        assert wanted["label"] and isinstance(preset.replace(**wanted.get("fields", {})), ModelConfig)
+        assert wanted["label"] and from_words(wanted["words"]).config()
 
 
 @each
