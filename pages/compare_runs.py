@@ -2,7 +2,17 @@
 
 import streamlit as st
 
-from ui import deleting, exporting, overlay, run_differences, run_table, scaling, side_by_side, verdict
+from ui import (
+    deleting,
+    dense_versus_moe,
+    exporting,
+    overlay,
+    run_differences,
+    run_table,
+    scaling,
+    side_by_side,
+    verdict,
+)
 from ui.live import theme
 
 TABS = {
@@ -10,6 +20,7 @@ TABS = {
     "Same prompt": side_by_side.draw,
     "Is it real?": verdict.draw,
     "Scaling": scaling.draw,
+    "Dense or experts": dense_versus_moe.draw,
     "Export": exporting.draw,
 }
 

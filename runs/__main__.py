@@ -1,6 +1,7 @@
 """`python -m runs list|stop|pause|resume|save|delete RUN`: what the pages can do to a run, from a terminal.
 
-`compare`, `race` and `scale`, which take several runs, have flags of their own: see `python -m runs compare --help`.
+`compare`, `race`, `scale` and `experts`, which are about several runs, have flags of their own: see
+`python -m runs compare --help`.
 """
 
 from __future__ import annotations
@@ -161,6 +162,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "compare": compare_command.compare,
     "race": race_command.race,
     "scale": race_command.scale,
+    "experts": race_command.dense_and_experts,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m runs race …` and `python -m runs scale …`: several configurations on the same batches, queued at once."""
+"""`python -m runs race …`, `scale …` and `experts …`: several configurations on the same batches, queued at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from config.flags import SentenceParser
 from config.presets import SIZES
 from config.run_config import RunConfig
 from config.short_form import from_words, split_words
+from runs import experts
 from runs.folder import CHECKPOINTS, RunFolder, find_run
 from runs.race import Entry, at_sizes, line_up, start, with_steps
 
@@ -35,6 +36,22 @@ def make_scale_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("entry", metavar="ENTRY", help="a run, or a configuration in quotes: 'llama position=alibi'")
     parser.add_argument("--sizes", nargs="+", default=["tiny", "small"], metavar="|".join(SIZES))
+    return _add_common(parser)
+
+
+def make_experts_parser() -> argparse.ArgumentParser:
+    """The flags of `experts`."""
+    parser = SentenceParser(
+        prog="python -m runs experts",
+        description="Train a model dense and as a mixture of experts of equal active size, on identical batches.",
+        epilog="ENTRY may be either of the two; the other one is made from it.",
+    )
+    parser.add_argument("entry", metavar="ENTRY", help="a run, or a configuration in quotes: 'llama tiny'")
+    parser.add_argument("--n_experts", type=int, default=experts.N_EXPERTS, help="default: %(default)s")
+    parser.add_argument(
+        "--experts_per_token", type=int, default=experts.PER_TOKEN,
+        help="how many a token visits; each has that part of d_mlp (default: %(default)s)",
+    )  # fmt: skip
     return _add_common(parser)
 
 
@@ -71,6 +88,18 @@ def scale(arguments: Sequence[str]) -> None:
     entries = at_sizes(with_steps(_read_entry(options.checkpoints, options.entry), options.max_steps), options.sizes)
     endings = [entry.config.size or "" for entry in entries]
     _tell(entries, start(options.checkpoints, entries, kind="scaling", endings=endings, name=options.name))
+
+
+def dense_and_experts(arguments: Sequence[str]) -> None:
+    """Queue a dense model and a mixture of experts and print the runs.
+
+    Raises:
+        RunError, ConfigError, OSError: as `race`.
+    """
+    options = make_experts_parser().parse_args(arguments)
+    config = with_steps(_read_entry(options.checkpoints, options.entry), options.max_steps)
+    entries = experts.pair(config, options.n_experts, options.experts_per_token)
+    _tell(entries, start(options.checkpoints, entries, kind="race", endings=experts.ENDINGS, name=options.name))
 
 
 def _read_entry(checkpoints: Path, text: str) -> RunConfig:

@@ -27,10 +27,17 @@ def deep_olmo() -> None:
     form.write("model", {"n_layers": 2 * st.session_state["model-n_layers"]})
 
 
+def llama_with_experts() -> None:
+    """Eight MLPs instead of one, of which a token visits two; Compare then trains the dense twin."""
+    preset_buttons.apply_preset("llama", "tiny")
+    form.write("model", {"n_experts": 8, "experts_per_token": 2, "d_expert": st.session_state["model-d_mlp"] // 2})
+
+
 EXAMPLES: dict[str, Callable[[], None]] = {
     "a LLaMA on my own text": llama_on_own_text,
     "GPT-2 without positions": gpt_without_positions,
     "OLMo, twice as deep": deep_olmo,
+    "LLaMA with 8 experts": llama_with_experts,
 }
 
 
