@@ -31,6 +31,7 @@ from torch.autograd.function import once_differentiable
 
 from components.balance import RoutingRecord
 from components.model import Transformer
+from components.moe import MixtureOfExperts
 from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
 from text.packing import IGNORED
 from training.routing import RoutingTally
@@ -87,16 +88,27 @@ class LossFunction:
     """
 
     def __init__(self, shape: tuple[int, int], compiled: bool = False, routing: RoutingTally | None = None) -> None:
-        self.shape, self.routing = shape, routing
+        self.shape, self.routing, self._has_seen_model = shape, routing, False
         self._compiled = torch.compile(_loss_to_compile(), dynamic=False) if compiled else None
 
     def __call__(self, model: nn.Module, tokens: Tensor, targets: Tensor, documents: Tensor | None = None) -> Tensor:
         """Mean loss of a model on a batch `[batch pos]`, in nats per token that counts."""
+        if self._compiled and not self._has_seen_model:
+            leave_experts_alone(model)
+            self._has_seen_model = True
         loss_of = self._compiled if self._compiled and tuple(tokens.shape) == self.shape else loss_and_routing
         loss, sums = loss_of(model, tokens, targets, documents)
         if self.routing is not None and sums is not None:
             self.routing.add(sums)
         return loss
+
+
+def leave_experts_alone(model: nn.Module) -> None:
+    """Keep what experts compute out of compiled code: how many tokens come to each is another number in every batch,
+    and code for all of these numbers would never be finished. Everything around them is compiled."""
+    for module in model.modules():
+        if isinstance(module, MixtureOfExperts):
+            setattr(module, "mix", torch.compiler.disable(module.mix))  # noqa: B010  # mypy: a method
 
 
 def _loss_to_compile() -> Callable[..., tuple[Tensor, Tensor | None]]:
