@@ -16,6 +16,7 @@ from ui.live import theme
 from ui.run_table import Picked
 from ui.words import count, literal, number
 
+N_EXPERTS, PER_TOKEN = "twin-experts", "twin-visits"  # session keys of the two numbers
 MOST_DRAWN = 4  # fields of expert loads below each other
 COLUMNS = ("Parameters", "A token uses", "Best validation", "Tokens per second", "Busiest expert", "Idlest expert")
 
@@ -81,42 +82,40 @@ def _offer_twin(reference: Summary) -> None:
     with st.container(border=True, key="twin", gap="small"):
         if has_experts(reference):
             st.markdown(f"**What would {name} be without experts?** One MLP as wide as what a token visits of them.")
-            numbers = (experts.N_EXPERTS, experts.PER_TOKEN)
         else:
             st.markdown(
                 f"**What would experts do for {name}?** Many MLPs in the place of one. A token visits a few, together "
                 "as wide as it was: as much work, more to know."
             )
-            numbers = _choose_numbers()
+            _choose_numbers()
         st.button(
             "Train its twin on the same batches", key="train-twin", icon=":material/model_training:",
-            on_click=_train_twin, args=(reference, *numbers),
+            on_click=_train_twin, args=(reference, ),
         )  # fmt: skip
         racing.tell_problem()
 
 
-def _choose_numbers() -> tuple[int, int]:
+def _choose_numbers() -> None:
     left, right, _ = st.columns([2, 2, 4])
-    with left:
-        n_experts = st.number_input(
-            "Experts", 1, 4_096, experts.N_EXPERTS, key="twin-experts", persist_state="session",
-            help="How many there are in each layer. Typical: 8.",
-        )  # fmt: skip
-    with right:
-        per_token = st.number_input(
-            "A token visits", 1, 4_096, experts.PER_TOKEN, key="twin-visits", persist_state="session",
-            help="Each expert has this part of the width. Typical: 2.",
-        )  # fmt: skip
-    return int(n_experts), int(per_token)
+    left.number_input(
+        "Experts", 1, 4_096, experts.N_EXPERTS, key=N_EXPERTS, persist_state="session",
+        help="How many there are in each layer. Typical: 8.",
+    )  # fmt: skip
+    right.number_input(
+        "A token visits", 1, 4_096, experts.PER_TOKEN, key=PER_TOKEN, persist_state="session",
+        help="Each expert has this part of the width. Typical: 2.",
+    )  # fmt: skip
 
 
-def _train_twin(reference: Summary, n_experts: int, per_token: int) -> None:
-    """Queue the run that is missing; the table shows it at the next look."""
+def _train_twin(reference: Summary) -> None:
+    """Queue the run that is missing, and compare the two from now on; a callback."""
     assert reference.config is not None
+    n_experts = st.session_state.get(N_EXPERTS, experts.N_EXPERTS)
+    per_token = st.session_state.get(PER_TOKEN, experts.PER_TOKEN)
     try:
         dense, mixture = experts.pair(reference.config, n_experts, per_token)
         twin, ending = (dense, "dense") if has_experts(reference) else (mixture, "experts")
         runs = race.start(reference.run.path.parent, [twin], kind="race", endings=[ending], name=reference.label.name)
-        run_table.tick([run.id for run in runs])
+        run_table.tick([reference.run.id, *(run.id for run in runs)])
     except (ConfigError, RunError, OSError) as error:
         st.session_state[racing.PROBLEM] = f"Nothing was started: {error}"
