@@ -4,9 +4,11 @@ A zip can name files outside of its folder (../), links, and files that are thou
 the files that a model consists of are taken out of it, by their names alone, and no more than the archive says.
 """
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from config.errors import CheckpointError
@@ -16,6 +18,8 @@ MOST_FILES = 2_000
 # Weights hardly shrink in a zip, and texts by a factor of ten: what grows more than this was made to fill a disk.
 LARGEST_GROWTH = 50
 SMALL_BYTES = 10_000_000  # below it, growth is nobody's problem
+# What a damaged or locked archive raises; RuntimeError: it wants a password.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, RuntimeError)
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -35,7 +39,7 @@ def unpack(archive: Path, folder: Path) -> Path:
                 if path.parent == root and path.suffix in ENDINGS:
                     with opened.open(member) as source, open(folder / path.name, "xb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:  # RuntimeError: a password
+    except UNREADABLE as error:
         raise CheckpointError(f"{archive} cannot be unpacked: {error}.") from None
     except OSError as error:
         raise CheckpointError(f"{archive} cannot be unpacked: {error.strerror or error}.") from None

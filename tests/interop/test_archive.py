@@ -62,6 +62,19 @@ def test_a_file_that_is_no_zip_or_was_cut_off_is_refused(tmp_path, capsys):
     assert "cannot be unpacked" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_with_damaged_content_is_refused(method, tmp_path):
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w", method) as opened:
+        opened.writestr("config.json", "a long text, which can be made shorter " * 100)
+        begin = opened.infolist()[0].header_offset + 30 + len("config.json")
+    content = bytearray(path.read_bytes())
+    content[begin + 9 : begin + 40] = b"\xff" * 31
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="cannot be unpacked"):
+        unpack(path, tmp_path)
+
+
 def test_packing_and_unpacking_gives_the_files_back_and_nothing_else(tmp_path):
     folder = tmp_path / "my model"
     folder.mkdir()
