@@ -108,16 +108,17 @@ def _read_entry(checkpoints: Path, text: str) -> RunConfig:
     Raises:
         RunError, ConfigError: it is neither, or cannot be used.
     """
-    words = split_words(text.split())
-    try:
-        if "=" not in text:
-            return find_run(checkpoints, text).read_config()
-    except RunError:
-        if len(words) == 1 and "architecture" in words:
-            spoken = from_words(words)
-            if spoken.problems:
-                raise RunError(f"{text[:80]!r} is neither a run in {checkpoints} nor an architecture.") from None
-    return from_words(words).config()
+    if "=" not in text:
+        try:
+            run = find_run(checkpoints, text)
+        except RunError:
+            pass  # then an architecture is meant
+        else:
+            return run.read_config()
+    spoken = from_words(split_words(text.split()))
+    if spoken.problems and text.split() == [text]:
+        raise RunError(f"{text[:80]!r} is neither a run in {checkpoints} nor an architecture.")
+    return spoken.config()
 
 
 def _tell(entries: Sequence[Entry], runs: Sequence[RunFolder]) -> None:

@@ -168,6 +168,12 @@ def test_scale_queues_sizes(call, root):
     assert read_group(launched[0]) == "scaling s" and "Context 64 instead of 256" in out
 
 
+def test_a_run_whose_name_has_several_words_races_by_its_name(call, root):
+    call("race", "llama tiny seed=5", "gpt2 tiny", "--name", "hopeful heron")
+    status, _, _, launched = call("race", "hopeful heron-1", "gpt2 tiny", "--name", "again")
+    assert status == 0 and launched[-2].read_config().training.seed == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
