@@ -16,15 +16,14 @@ import io
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
 from config.flags import SentenceParser, add_flag
 from interpret import compare_command
 from runs import machine
-from runs.checkpoints import choose
-from runs.folder import CHECKPOINTS, RunFolder, find_run
+from runs.checkpoints import find_checkpoint
+from runs.folder import RunFolder
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
 DEFAULT_TEXT = "The king has a promise to keep. The king"
@@ -79,7 +78,7 @@ def answer(given: dict[str, Any]) -> str:
     Raises:
         ValueError: in a sentence, what cannot be done.
     """
-    folder = find_checkpoint(given["checkpoint"])
+    folder = find_checkpoint(given["checkpoint"], say=_tell)
 
     from interpret import report  # torch, which takes seconds to import: not before a wrong checkpoint is refused
     from interpret.subject import open_subject
@@ -98,16 +97,6 @@ def answer(given: dict[str, Any]) -> str:
     if "json" in given:
         return json.dumps(about | {"tokens": list(text.names)} | data)
     return f"{about['run']}, step {about['step']:,}, {len(text.names):,} tokens\n\n{report.aligned(rows)}"
-
-
-def find_checkpoint(text: str) -> Path:
-    """The checkpoint folder meant by a path, or by the id or name of a run under checkpoints/.
-
-    Raises:
-        CheckpointError, RunError: there is none, or none that can be used.
-    """
-    is_name = "\0" not in text and not Path(text).exists() and len(Path(text).parts) == 1
-    return choose(find_run(CHECKPOINTS, text) if is_name else text, _tell)
 
 
 def _tell(line: str) -> None:

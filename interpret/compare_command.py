@@ -9,8 +9,8 @@ from typing import Any
 
 from config.errors import CheckpointError
 from config.flags import add_flag
-from runs.checkpoints import choose
-from runs.folder import CHECKPOINTS, RunFolder, find_run
+from runs.checkpoints import find_checkpoint
+from runs.folder import CHECKPOINTS, RunFolder
 
 SECONDS = 60.0
 
@@ -33,7 +33,7 @@ def answer(given: dict[str, Any]) -> str:
         CheckpointError, RunError, TextError: in a sentence, what cannot be done.
     """
     root = Path(given.get("checkpoints", CHECKPOINTS))
-    first, second = (_find_checkpoint(root, given[name]) for name in ("first", "second"))
+    first, second = (find_checkpoint(given[name], root) for name in ("first", "second"))
     if first == second:
         raise CheckpointError("Both are the same checkpoint: there is nothing to compare.")
 
@@ -56,14 +56,6 @@ def answer(given: dict[str, Any]) -> str:
     lines = [f"{name}: {loss:.4f} {unit}" for name, loss in zip(names, found.losses, strict=True)]
     lines += [f"on {found.coverage}, in {found.seconds:.0f} s", found.difference.sentence(*names)]
     return "\n".join([*lines, found.text.note]).rstrip()
-
-
-def _find_checkpoint(root: Path, text: str) -> Path:
-    """A step folder by its path, or the best checkpoint of a run by id, name or path."""
-    path = Path(text)
-    if "\0" not in text and path.exists():
-        return choose(path)
-    return choose(find_run(root, text))
 
 
 def _show_progress(share: float) -> bool:
