@@ -4,6 +4,7 @@ A model of some gigabytes does not belong into the server's memory: importing an
 `python -m interop.hugging_face`, as on a terminal, and its last lines are the answer.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,11 @@ class Answer:
 
     path: str = ""
     problem: str = ""
+
+
+def local_path(text: str) -> Path:
+    """The absolute path that a person typed; relative ones begin beside main.py."""
+    return REPOSITORY / os.path.expanduser(text)  # Path.expanduser raises where ~name is nobody's
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -70,7 +76,7 @@ def import_zip(content: bytes, name: str, checkpoints: Path) -> Answer:
     with tempfile.TemporaryDirectory(prefix=".zip-", dir=folder) as place:
         path = Path(place) / "model.zip"
         path.write_bytes(content)
-        return _call("import", str(path), "--checkpoints", str(checkpoints), "--name", name)
+        return _call("import", str(path), "--checkpoints", str(checkpoints), f"--name={name}")  # name may begin with -
 
 
 def _call(*arguments: str) -> Answer:

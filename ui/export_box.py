@@ -1,7 +1,6 @@
 """Taking a run home: its best checkpoint as a folder or a zip file that `transformers` opens."""
 
 from functools import partial
-from pathlib import Path
 
 import streamlit as st
 
@@ -48,7 +47,7 @@ def draw_ways(run: RunFolder, class_name: str) -> None:
             help="A folder that does not exist yet; without a leading / it is made beside main.py.",
         )  # fmt: skip
         if st.button("Write folder", key="export-start", icon=":material/folder:", disabled=not target.strip()):
-            path = exchange_engine.REPOSITORY / Path(target.strip()).expanduser()
+            path = exchange_engine.local_path(target.strip())
             with st.spinner("Writing …", show_time=True):
                 st.session_state[ANSWER] = run.id, exchange_engine.export(run.path, path)
         if weights <= LARGEST_ZIP_BYTES:

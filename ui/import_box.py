@@ -43,7 +43,7 @@ def draw() -> None:
 def import_folder(path: str) -> None:
     """From a path that the person typed."""
     with st.spinner("Reading the model …", show_time=True):
-        answer = exchange_engine.import_folder(Path(path).expanduser(), folder.CHECKPOINTS.absolute())
+        answer = exchange_engine.import_folder(exchange_engine.local_path(path), folder.CHECKPOINTS.absolute())
     _take(answer)
 
 

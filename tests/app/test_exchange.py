@@ -70,9 +70,10 @@ def test_a_folder_becomes_a_run_and_the_run_a_folder(checkpoints, tmp_path, call
     assert any("not empty" in error.value for error in page.error)
 
 
-def test_what_cannot_be_imported_is_told(checkpoints, tmp_path, called):
+@pytest.mark.parametrize("path", ["/nowhere", "~nobody-at-all/model", "-model"])
+def test_what_cannot_be_imported_is_told(checkpoints, called, path):
     app = open_app()
-    app.text_input(key="import-path").set_value(str(tmp_path / "nowhere")).run()
+    app.text_input(key="import-path").set_value(path).run()
     healthy(app.button(key="import-start").click().run())
     assert any("There is no folder" in error.value for error in app.error)
 
