@@ -4,6 +4,7 @@ Scoring two checkpoints takes seconds to a minute. It is done beside the page, o
 is kept for all sessions as long as neither checkpoint changes.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import streamlit as st
 
+from config.errors import CheckpointError
 from ui.generation_engine import checkpoint_stamp
 
 LIMIT_SECONDS = 60.0  # for one pair
@@ -68,19 +70,25 @@ class Judging:
         return Progress(self._active, (self._done + self._share) / max(1, len(self._pairs)))
 
     def _run(self) -> None:
-        with _turn:
-            for pair in self._pairs:
-                self._share = 0.0
-                if not self._go_on(0.0):
-                    break
-                try:
-                    verdict = _judge(pair, self._go_on)
-                except Exception as error:  # whatever it is, it must reach the page: nobody reads a thread's traceback
-                    verdict = Verdict(problem=f"{error}" or type(error).__name__)
-                if verdict:
-                    _keep(pair, verdict)
-                self._done += 1
-        self._active = False
+        try:
+            with _turn:
+                for pair in self._pairs:
+                    self._share = 0.0
+                    if not self._go_on(0.0):
+                        break
+                    self._judge_and_keep(pair)
+                    self._done += 1
+        finally:
+            self._active = False
+
+    def _judge_and_keep(self, pair: Pair) -> None:
+        try:
+            verdict = _judge(pair, self._go_on)
+        except Exception as error:  # whatever it is, it must reach the page: nobody reads a thread's traceback
+            verdict = Verdict(problem=f"{error}" or type(error).__name__)
+        if verdict:
+            with contextlib.suppress(CheckpointError):  # deleted meanwhile: there is nothing to keep it under
+                _keep(pair, verdict)
 
     def _go_on(self, share: float) -> bool:
         self._share = share

@@ -85,7 +85,7 @@ def start(entries: Sequence[Entry], kind: str, endings: Sequence[str] = ()) -> N
     try:
         runs = race.start(folder.CHECKPOINTS, entries, kind=kind, endings=endings)
     except (ConfigError, RunError, OSError) as error:
-        st.session_state[PROBLEM] = f"Nothing was started: {error}"
+        st.session_state[PROBLEM] = f"This could not be started: {error}"
         return
     run_table.tick([run.id for run in runs])
     st.session_state[run_table.REFERENCE] = runs[0].id

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import time
 from dataclasses import replace
 
@@ -132,6 +133,21 @@ def test_nobody_looking_ends_it(runs, monkeypatch):
     assert not comparison_engine._kept()
 
 
+def test_a_run_that_is_deleted_while_it_is_scored_ends_it(runs, monkeypatch):
+    def judge_and_delete(pair, go_on):
+        shutil.rmtree(runs[1].path)
+        return comparison_engine.Verdict()
+
+    comparison_engine._kept.clear()
+    monkeypatch.setattr(comparison_engine, "_judge", judge_and_delete)
+    judging = comparison_engine.Judging([(str(runs[0].path / "step_00000200"), str(runs[1].path / "step_00000200"))])
+    deadline = time.monotonic() + 10
+    while judging.look().active:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not comparison_engine._kept()
+
+
 def with_seed(seed: int):
     return lambda config: replace(config, training=config.training.replace(seed=seed))
 
@@ -195,7 +211,7 @@ def test_a_race_that_cannot_be_is_refused_before_start(runs, launched, monkeypat
     healthy(app.run())
     monkeypatch.setattr("runs.machine.available_memory_bytes", lambda: 10)
     healthy(app.button(key="start_race").click().run())
-    assert "Nothing was started" in text_of(app) and launched == [] and len(list_runs(runs[0].path.parent)) == 3
+    assert "could not be started" in text_of(app) and launched == [] and len(list_runs(runs[0].path.parent)) == 3
 
 
 def test_scaling_draws_loss_over_size_and_cost_and_queues_sizes(runs, checkpoints, launched):
