@@ -26,17 +26,15 @@ def lora_share(largest_rank: int = 64) -> go.Figure:
 def experts_and_active_parameters(most_experts: int = 16, experts_per_token: int = 2) -> go.Figure:
     """All parameters, and those that one token uses, of a tiny LLaMA with 1 to 16 experts."""
     from config.presets import load_preset
-    from config.sizes import parameters_by_component
+    from config.sizes import count_active_parameters, count_parameters
 
-    parts = parameters_by_component(load_preset("llama", "tiny").replace(d_vocab=65))
-    rest = sum(parts.values()) - parts["mlp"]
-    experts = np.arange(1, most_experts + 1)
+    dense = load_preset("llama", "tiny").replace(d_vocab=65)
+    experts = list(range(1, most_experts + 1))
+    models = [dense.replace(n_experts=count, experts_per_token=min(count, experts_per_token)) for count in experts]
     drawn = go.Figure(
         [
-            go.Scatter(name="all parameters", x=experts, y=rest + experts * parts["mlp"]),
-            go.Scatter(
-                name="used by one token", x=experts, y=rest + np.minimum(experts, experts_per_token) * parts["mlp"]
-            ),
+            go.Scatter(name="all parameters", x=experts, y=[count_parameters(model) for model in models]),
+            go.Scatter(name="used by one token", x=experts, y=[count_active_parameters(model) for model in models]),
         ]
     )
     drawn.update_layout(
