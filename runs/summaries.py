@@ -60,7 +60,7 @@ class Summary:
 
     @property
     def parameters(self) -> int | None:
-        """All trainable numbers of the model."""
+        """All numbers of the model; adapters, which are beside it, not counted."""
         return count_parameters(self.model) if self.model else None
 
     @property

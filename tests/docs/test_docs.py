@@ -27,8 +27,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE = (ROOT / "docs" / "adding_a_component.md").read_text(encoding="utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-SOURCE_FOLDERS = (".ci", ".streamlit", "components", "config", "docs", "examples", "generation", "interop",
-                  "interpret", "learn", "pages", "runs", "text", "training", "ui")  # fmt: skip
+SOURCE_FOLDERS = (".ci", ".streamlit", "benchmarks", "components", "config", "docs", "examples", "generation",
+                  "interop", "interpret", "learn", "pages", "runs", "text", "training", "ui")  # fmt: skip
 # Their files are not listed one by one.
 TREE_AS_FOLDERS = ("tests", "config/preset_files", "text/story_grammar", "learn/chapters", "learn/notebooks")
 # Settings that make any training of the README take a second.
