@@ -16,7 +16,7 @@ from typing import Any
 from config.data_config import DataConfig
 from config.demos import DEMOS, load_demo
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.fields import Settings, describe, find_problems, unmet_condition
+from config.fields import Settings, describe, find_problems, without_effect
 from config.flags import SentenceParser, add_flag, add_settings, given_settings
 from config.inheritance import inherit_data
 from config.lora_config import LoraConfig
@@ -267,15 +267,6 @@ def configure(arguments: argparse.Namespace) -> RunConfig:
         preset=base.preset,
         size=base.size,
     )
-
-
-def without_effect(kind: type[Settings], values: dict[str, Any], given: dict[str, Any]) -> list[Problem]:
-    """Flags that would be ignored beside the other settings: `--rope_theta` without RoPE."""
-    return [
-        Problem(name, f"{name} has no effect unless {unmet[0]} is {' or '.join(unmet[1])}: leave it out")
-        for name, info in describe(kind).items()
-        if name in given and (unmet := unmet_condition(info, values))
-    ]
 
 
 def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:

@@ -131,6 +131,15 @@ def unmet_condition(info: FieldInfo, values: Mapping[str, Any]) -> Condition | N
     return None
 
 
+def without_effect(config_class: type, values: Mapping[str, Any], given: Collection[str]) -> list[Problem]:
+    """The settings among those `given` that the others make idle: `rope_theta` without RoPE."""
+    return [
+        Problem(name, f"{name} has no effect unless {unmet[0]} is {' or '.join(unmet[1])}: leave it out")
+        for name, info in describe(config_class).items()
+        if name in given and (unmet := unmet_condition(info, values))
+    ]
+
+
 class Settings:
     """Base of the config dataclasses: checked when built, and from and to plain values.
 

@@ -13,7 +13,7 @@ from typing import Any
 from config.catalog import IMPLEMENTATIONS
 from config.data_config import DataConfig
 from config.errors import ConfigError, Problem
-from config.fields import FieldInfo, Settings, describe, is_active, problem_of, unknown_field
+from config.fields import FieldInfo, Settings, describe, is_active, problem_of, unknown_field, without_effect
 from config.flags import parser_of
 from config.model_config import ModelConfig
 from config.presets import is_size, load_preset, resolve_preset, size_names
@@ -89,6 +89,7 @@ def from_words(words: Words) -> Spoken:
     values = {section: {name: info.default for name, info in describe(kind).items()}
               for section, kind in CLASSES.items()}  # fmt: skip
     values["model"] = load_preset(start["architecture"], start["model_size"]).to_dict()
+    usual = {section: dict(part) for section, part in values.items()}
     infos = {name: (section, info) for section, kind in CLASSES.items() for name, info in describe(kind).items()}
     del infos[FOLLOWS]
     for name, text in words.items():
@@ -103,6 +104,10 @@ def from_words(words: Words) -> Spoken:
             problems.append(Problem(name, problem))
         else:
             values[section][name] = value
+    for section, kind in CLASSES.items():
+        for idle in without_effect(kind, values[section], words):
+            problems.append(idle)
+            values[section][idle.field] = usual[section][idle.field]
     return Spoken(**start, values=values, problems=problems)
 
 

@@ -55,11 +55,14 @@ def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
     """The same configurations on the text, seed, batches and steps of the first.
 
     Raises:
-        RunError: fewer than two or more than four.
+        RunError: fewer than two or more than four, or one that goes on in the middle of another run.
         ConfigError: one of them cannot be trained on these batches.
     """
     if not FEWEST <= len(configs) <= MOST:
         raise RunError(f"A race has {FEWEST} to {MOST} configurations, not {len(configs)}.")
+    for parent in (config.parent for config in configs):
+        if parent and parent.carried == "all":
+            raise RunError(f"A race begins at step 0; one of these goes on at step {parent.step:,} of {parent.run}.")
     return [Entry(configs[0]), *(_line_up_with(configs[0], config) for config in configs[1:])]
 
 

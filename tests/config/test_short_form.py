@@ -59,6 +59,7 @@ def test_only_what_departs_from_the_preset_is_said():
         ("compile", "perhaps", "compile must be on or off"),
         ("position", "<script>", "position '<script>' is not one of"),
         ("d_vocab", "10", "d_vocab: unknown field"),
+        ("rope_theta", "5e5", "rope_theta has no effect unless position is rope: leave it out"),
         ("sample_prompt", "x" * 1_001, "sample_prompt has 1,001 characters"),
         ("__class__", "x", "__class__: unknown field"),
         ("x" * 10_000, "1", f"{'x' * 60}: unknown field"),

@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from config.data_config import DataConfig
 from config.errors import ConfigError, RunError
+from config.parent import Parent
 from config.presets import load_preset, size_fields
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
@@ -44,6 +46,17 @@ def test_everything_that_decides_about_batches_is_that_of_the_first():
 def test_a_race_has_two_to_four(count: int):
     with pytest.raises(RunError, match=f"2 to 4 configurations, not {count}"):
         race.line_up([make()] * count)
+
+
+@pytest.mark.parametrize("carried", ["all", "weights"])
+def test_a_run_that_goes_on_in_the_middle_of_another_cannot_race(carried):
+    parent = Parent(run="20260101000000", step=300, path="x", weights_sha256="0" * 64, token_files="", carried=carried)
+    configs = [make(), replace(make(), parent=parent)]
+    if carried == "weights":
+        assert race.line_up(configs)[1].config.parent == parent
+        return
+    with pytest.raises(RunError, match="one of these goes on at step 300 of 20260101000000"):
+        race.line_up(configs)
 
 
 def test_what_cannot_be_trained_on_these_batches_is_refused():
