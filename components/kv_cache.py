@@ -96,6 +96,9 @@ class KVCache:
 
         Args:
             turn: maps the kept keys of a layer, [batch kv_head kept d_head], where positions turn keys.
+
+        Raises:
+            ValueError: it does not hold so many.
         """
         if not 0 <= count <= self.length:
             raise ValueError(f"the KV cache holds {self.length} tokens; it cannot drop {count}")
@@ -125,7 +128,11 @@ class KVCache:
         return LayerCache(self, index)
 
     def check_room(self, batch: int, n_new: int) -> None:
-        """Refuse tokens that do not fit, before anything is written."""
+        """Refuse tokens that do not fit, before anything is written.
+
+        Raises:
+            ValueError: it is made for another batch, or there is no room.
+        """
         if batch != self.batch:
             raise ValueError(f"the KV cache holds a batch of {self.batch} texts, not of {batch}")
         if self.length + n_new > self.capacity:

@@ -85,7 +85,7 @@ def read_pairs(data: DataConfig) -> PairCorpus:
 
 
 def _split(pairs: list[Pair], val_fraction: float, name: str) -> PairCorpus:
-    """Every so manieth pair validates: a file that is sorted by subject has all of them on both sides."""
+    """One pair in every so many validates: a file that is sorted by subject has all of them on both sides."""
     every = min(max(FEWEST, round(1 / val_fraction)), len(pairs))
     train = tuple(pair for number, pair in enumerate(pairs, start=1) if number % every)
     val = tuple(pairs[every - 1 :: every])

@@ -49,7 +49,11 @@ class NextToken:
 
 
 def checkpoint_stamp(path: str) -> str:
-    """Changes when the content of a checkpoint does: its commit record holds the hash of every file."""
+    """Changes when the content of a checkpoint does: its commit record holds the hash of every file.
+
+    Raises:
+        CheckpointError: it is gone.
+    """
     import hashlib
 
     from config.errors import CheckpointError

@@ -1,5 +1,8 @@
 """The kernel of --compile computes what torch does, and its absence is one sentence."""
 
+import os
+import shutil
+
 import pytest
 import torch
 
@@ -13,6 +16,11 @@ from generation.decode_plan import DecodePlan
 from generation.generate import generate
 from generation.samplers import build_samplers
 
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, [os.environ["CC"]] if "CC" in os.environ else compiled.COMPILERS)),
+    reason="there is no C compiler here",
+)
+
 
 @pytest.fixture
 def fresh_kernel():
@@ -21,6 +29,7 @@ def fresh_kernel():
     compiled.kernel.cache_clear()
 
 
+@needs_compiler
 @pytest.mark.parametrize(("d_in", "d_out"), [(1, 1), (7, 5), (130, 33), (512, 600)])
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_the_kernel_equals_a_linear_map(d_in, d_out, has_bias):
@@ -33,6 +42,7 @@ def test_the_kernel_equals_a_linear_map(d_in, d_out, has_bias):
     torch.testing.assert_close(stream, expected, rtol=1e-4, atol=1e-5)
 
 
+@needs_compiler
 @pytest.mark.parametrize("changes", [{}, {"norm": "rmsnorm", "mlp": "swiglu", "position": "rope"}])
 def test_compiled_text_is_the_eager_text(changes):
     # d_mlp 9,000: matrices that are large enough to be compiled.
@@ -64,6 +74,7 @@ def test_without_a_compiler_that_works_it_is_refused_in_a_sentence(monkeypatch, 
         compiled.kernel()
 
 
+@needs_compiler
 @pytest.mark.usefixtures("fresh_kernel")
 def test_a_compiler_without_openmp_builds_it_too(monkeypatch):
     monkeypatch.setattr(compiled, "FLAGS", (("-fno-such-flag",), ()))
