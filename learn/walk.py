@@ -7,6 +7,7 @@ What is shown are the values at the activation points (interpret/activations.py)
 `tests/learn/test_walk.py` holds them together.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,7 @@ class Walk:
     d_model: int
     d_vocab: int
     n_heads: int
+    embedding_scale: float
     embedding: list[list[float]]  # [pos d_model]
     patterns: dict[int, list[list[list[float]]]]  # by layer: [head query key]
     scores: dict[int, list[list[list[float]]]]  # the same before softmax
@@ -63,6 +65,7 @@ def walk(subject: Subject, text: str) -> Walk:
         d_model=model.config.d_model,
         d_vocab=logits.shape[-1],
         n_heads=model.config.n_heads,
+        embedding_scale=model.config.embedding_scale,
         embedding=found.values["hook_embed"][0].tolist(),
         patterns={layer: found.values[name][0].tolist() for layer, name in patterns.items()},
         scores={layer: found.values[name][0].tolist() for layer, name in scores.items()},
@@ -88,6 +91,9 @@ def explain_share(found: Walk, layer: int, head: int, query: int, key: int) -> s
     row = found.scores[layer][head][query][: query + 1]
     share = found.patterns[layer][head][query][key]
     powers = " + ".join(f"e^{score:.2f}" for score in row)
+    total = sum(map(math.exp, row))
+    if share and (sink := math.exp(row[key]) / share - total) > 1e-3 * total:  # the row sums to less than 1
+        powers += f" + e^{math.log(sink):.2f} of the sink, which is no token"
     return (
         f"share = e^score / Σ e^score over {found.tokens[query]!r} and all before it\n"
         f"      = e^{row[key]:.2f} / ({powers})\n"
@@ -97,8 +103,9 @@ def explain_share(found: Walk, layer: int, head: int, query: int, key: int) -> s
 
 def explain_embedding(found: Walk, pos: int, dimension: int) -> str:
     """Where one number of a token's vector stands."""
+    scale = "" if found.embedding_scale == 1.0 else f" · {found.embedding_scale:.4g}"
     return (
-        f"x[{pos}, {dimension}] = E[token, dimension] = E[{found.ids[pos]}, {dimension}]"
+        f"x[{pos}, {dimension}] = E[token, dimension]{scale} = E[{found.ids[pos]}, {dimension}]{scale}"
         f" = {found.embedding[pos][dimension]:.4f}\n"
         f"Token {found.ids[pos]} is {found.tokens[pos]!r}; every such token has this number here."
     )

@@ -46,6 +46,7 @@ def test_explanations_end_with_the_number_they_explain(subject):
     row = found.scores[1][2][4][:5]
     assert share == pytest.approx(math.exp(row[3]) / sum(map(math.exp, row)), abs=1e-5)
     assert last_number(walking.explain_share(found, 1, 2, 4, 3)) == pytest.approx(share, abs=1e-4)
+    assert "sink" not in walking.explain_share(found, 1, 2, 4, 3)
     assert "nobody looks ahead" in walking.explain_share(found, 0, 0, 1, 2)
     _, _, logit, probability = found.next_tokens[3][1]
     assert last_number(walking.explain_logit(subject, found, 3, 1)) == pytest.approx(logit, abs=1e-3)
@@ -53,6 +54,20 @@ def test_explanations_end_with_the_number_they_explain(subject):
     assert last_number(walking.explain_probability(found, 3, 1)) == pytest.approx(probability, abs=1e-4)
     assert last_number(walking.explain_embedding(found, 2, 5)) == pytest.approx(found.embedding[2][5], abs=1e-4)
     assert f"{found.stream[1][2]:.3f}" in walking.explain_length(found, 1, 2)
+
+
+def test_a_sink_and_a_scaled_embedding_stand_in_the_formulas(tmp_path):
+    tokenizer = CharacterTokenizer.train("the quick king jumps over a lazy dog")
+    config = load_preset("llama", "tiny").replace(
+        d_vocab=tokenizer.vocab_size, n_layers=1, init_std=0.2, attention_sinks=True, embedding_scale=3.0
+    )
+    model = build_model(config, "einops", seed=1).eval()
+    with torch.no_grad():
+        model.blocks[0].attention.sinks.fill_(1.25)
+    found = walking.walk(Subject(model, tokenizer, tmp_path), TEXT)
+    assert "e^1.25 of the sink" in walking.explain_share(found, 0, 2, 4, 3)
+    assert "E[token, dimension] · 3 = " in walking.explain_embedding(found, 2, 5)
+    assert found.embedding[2][5] == pytest.approx(3 * model.token_embedding.weight[found.ids[2], 5].item())
 
 
 def test_a_long_text_is_cut_and_an_unknown_character_is_refused(subject):
