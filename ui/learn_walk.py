@@ -126,7 +126,8 @@ def show_attention(path: str, stamp: str, found: Any) -> None:
         "Head", range(found.n_heads), key="walk-head", help="Which of the patterns side by side. Typical: look at all."
     )
     st.markdown(
-        "Each row is a token that asks; the columns are those it may listen to. A row sums to 1, or to less where a head has a sink."
+        "Each row is a token that asks; the columns are those it may listen to. A row sums to 1, or to less where the"
+        " head has a sink."
     )
     names = places(found)
     shares = [
