@@ -17,10 +17,10 @@ from config.model_config import ModelConfig
 FOLDER = Path(__file__).parent / "preset_files"
 PRESET_NAMES = ("gpt2", "llama", "olmo")  # in the order of the page's buttons
 MORE_PRESETS = (  # in the order of the page's list, which is grouped by who released them
-    "llama3", "opt", "mistral", "mixtral", "gemma", "gemma2", "gemma3", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe",
-    "olmo1", "olmo2", "olmo3", "olmoe", "pythia", "gptj", "gpt_neo", "gpt_oss", "phi", "phi3", "smollm3", "starcoder2",
-    "bloom", "mpt", "stablelm", "granite", "nemotron", "cohere", "cohere2", "glm", "glm4",
-    "deepseek_v2", "deepseek_v3",
+    "llama3", "opt", "gpt_oss", "gemma", "gemma2", "gemma3", "mistral", "mixtral", "qwen2", "qwen3", "qwen2_moe",
+    "qwen3_moe", "deepseek_v2", "deepseek_v3", "olmo1", "olmo2", "olmo3", "olmoe", "pythia", "gptj", "gpt_neo", "phi",
+    "phi3", "smollm3", "starcoder", "starcoder2", "bloom", "mpt", "falcon", "glm", "glm4", "glm4_moe", "minimax_m2",
+    "cohere", "cohere2", "granite", "granite_moe", "nemotron", "stablelm", "arcee", "helium",
 )  # fmt: skip
 SIZES = ("tiny", "small", "medium", "full")
 PLAIN = "llama"  # what others are compared with: most families since are LLaMA with something exchanged

@@ -1,4 +1,4 @@
-"""How a tensor of ours lies in the tensors of a Hugging Face file: eight layouts, each an exact two-way road.
+"""How a tensor of ours lies in the tensors of a Hugging Face file: nine layouts, each an exact two-way road.
 
     Same            one tensor, as it is
     Transposed      [in out] instead of [out in]: GPT-2's Conv1D
@@ -9,6 +9,7 @@
     HeadRows        ours is a vector, theirs a table with a row for each head
     ShorterBy       theirs has rows in front that nobody reads
     Stacked         ours is a matrix for each expert, theirs one tensor [expert in out]
+    StackedRows     the same, [expert out in]
 
 A layout moves numbers and computes none, so import and export are exact, bit for bit. It acts on rows, and a bias is a
 column of rows: one rule serves the weight and the bias of a module. It also acts on tensors without storage (device
@@ -146,6 +147,21 @@ class Stacked(Layout):
         matrices = torch.stack([matrix.mT if matrix.ndim == 2 else matrix for matrix in ours])
         parts = matrices.unflatten(0, (self.n_parts, -1))  # [part expert (in) out]
         return [parts.movedim(0, -1).flatten(-2)]
+
+
+@dataclass(frozen=True)
+class StackedRows(Layout):
+    """All experts in one tensor as ours are, [expert out in]; `n_parts` matrices of ours lie one under the other."""
+
+    n_parts: int
+
+    def to_ours(self, theirs: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        (tensor,) = theirs
+        return [matrix for part in tensor.chunk(self.n_parts, dim=1) for matrix in part]
+
+    def to_theirs(self, ours: Sequence[Tensor], config: ModelConfig) -> list[Tensor]:
+        parts = torch.stack(list(ours)).unflatten(0, (self.n_parts, -1))  # [part expert out in]
+        return [parts.movedim(0, 1).flatten(1, 2)]
 
 
 def rows_of_qkv(config: ModelConfig) -> list[int]:

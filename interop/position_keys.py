@@ -37,7 +37,15 @@ class Rope(Key):
 
     @property
     def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("rope_theta", "rope_scaling", "rope_parameters", "rotary_emb_base", self.share_key, ORIGINAL)
+        return (
+            "rope_theta",
+            "rope_scaling",
+            "rope_parameters",
+            "rotary_emb_base",
+            self.share_key,
+            ORIGINAL,
+            "rotary_dim",
+        )
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
         table = table_of(theirs) or self.default
@@ -45,7 +53,8 @@ class Rope(Key):
         found = {"rope_theta": theta} | scaling_of(table, theirs, fields)
         if self.share is not None:
             share = table.get("partial_rotary_factor", theirs.get(self.share_key, self.share))
-            found["rotary_dim"] = attempt(lambda: int(head_width(fields) * share), self.share_key, share)
+            turned = attempt(lambda: int(head_width(fields) * share), self.share_key, share)
+            found["rotary_dim"] = theirs.get("rotary_dim", turned)
         return found
 
     def write(self, config: ModelConfig) -> dict[str, Any]:

@@ -26,7 +26,18 @@ from typing import Any
 from torch import Tensor
 
 from config.model_config import ModelConfig
-from interop.layouts import HeadRows, Joined, Layout, Packed, PackedByHead, Same, ShorterBy, Stacked, Transposed
+from interop.layouts import (
+    HeadRows,
+    Joined,
+    Layout,
+    Packed,
+    PackedByHead,
+    Same,
+    ShorterBy,
+    Stacked,
+    StackedRows,
+    Transposed,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,11 @@ def without_first_rows(n_rows: int, name: str) -> Place:
 def stacked(name: str) -> Place:
     """Theirs is all experts in one tensor, [expert in out]."""
     return Place((name,), Stacked(1))
+
+
+def stacked_rows(name: str, n_parts: int) -> Place:
+    """Theirs is all experts in one tensor [expert out in]; so many matrices of ours lie one under the other in it."""
+    return Place((name,), StackedRows(n_parts))
 
 
 def stacked_in_turn(name: str) -> Place:

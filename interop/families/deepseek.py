@@ -15,6 +15,12 @@ from interop.keys import Activation, Changed, Key, Plain, Repeated
 from interop.latent_keys import ExpertGroups, LatentRope
 from interop.tensor_names import Names
 
+SHARED_EXPERTS = {
+    "mlp.router.selection_bias": "mlp.gate.e_score_correction_bias",
+    "mlp.shared_expert.gate_proj": "mlp.shared_experts.gate_proj",
+    "mlp.shared_expert.up_proj": "mlp.shared_experts.up_proj",
+    "mlp.shared_expert.down_proj": "mlp.shared_experts.down_proj",
+}
 LATENT = NAMES.with_parts(
     {
         "attention.query_proj": "self_attn.q_proj",
@@ -22,10 +28,7 @@ LATENT = NAMES.with_parts(
         "attention.latent_norm": "self_attn.kv_a_layernorm",
         "attention.unpack_proj": "self_attn.kv_b_proj",
         **EXPERTS,
-        "mlp.router.selection_bias": "mlp.gate.e_score_correction_bias",
-        "mlp.shared_expert.gate_proj": "mlp.shared_experts.gate_proj",
-        "mlp.shared_expert.up_proj": "mlp.shared_experts.up_proj",
-        "mlp.shared_expert.down_proj": "mlp.shared_experts.down_proj",
+        **SHARED_EXPERTS,
     }
 )
 LATENT_QUERIES = LATENT.with_parts(

@@ -1,4 +1,4 @@
-"""Families with LLaMA's names and a difference or two: StarCoder2, StableLM, Granite, SmolLM3, Nemotron.
+"""Families with LLaMA's names and a difference or two.
 
 StarCoder2   LayerNorm, biases, a plain GELU MLP under names of GPT-2's, keys and values shared by few heads, a window
 StableLM     LayerNorm, a quarter of each head turned
@@ -12,6 +12,7 @@ from interop.family import Family
 from interop.keys import Activation, Changed, Plain
 from interop.layer_keys import LayerTypes, NoPositionLayers, WindowEverywhere, from_layer_on
 from interop.position_keys import Rope
+from interop.tensor_names import stacked_rows
 
 ROPE_AND_LAYERNORM = {"position": "rope", "norm": "layernorm"}
 
@@ -54,30 +55,52 @@ STABLELM = Family(
     names=NAMES,
 )
 
+GRANITE_KEYS = (
+    *heads(free_width=False),
+    Activation("hidden_act", "silu", gated=True),
+    Plain("rms_norm_eps", "norm_eps", 1e-6),
+    Rope(),
+    *ATTENTION_BIAS,
+    Plain("embedding_multiplier", "embedding_scale", 1.0),
+    Plain("residual_multiplier", "residual_scale", 1.0),
+    Plain("attention_multiplier", "attention_scale", 1.0, written="score_scale"),
+    Changed(
+        "logits_scaling", "logit_scale", 1.0,
+        to_ours=lambda value, fields: 1 / value, to_theirs=lambda config: 1 / config.logit_scale,
+    ),
+    Plain("tie_word_embeddings", "tie_embeddings", False),
+)  # fmt: skip
+
 GRANITE = Family(
     model_type="granite",
     class_name="GraniteForCausalLM",
     presets=("granite",),
     fixed=ROPE_AND_RMSNORM,
-    keys=(
-        *sizes(32_000, 4_096, 11_008, 32, 32, 2_048),
-        *heads(free_width=False),
-        Activation("hidden_act", "silu", gated=True),
-        Plain("rms_norm_eps", "norm_eps", 1e-6),
-        Rope(),
-        *ATTENTION_BIAS,
-        Plain("mlp_bias", "mlp_bias", False),
-        Plain("embedding_multiplier", "embedding_scale", 1.0),
-        Plain("residual_multiplier", "residual_scale", 1.0),
-        Plain("attention_multiplier", "attention_scale", 1.0, written="score_scale"),
-        Changed(
-            "logits_scaling", "logit_scale", 1.0,
-            to_ours=lambda value, fields: 1 / value, to_theirs=lambda config: 1 / config.logit_scale,
-        ),
-        Plain("tie_word_embeddings", "tie_embeddings", False),
-    ),
+    keys=(*sizes(32_000, 4_096, 11_008, 32, 32, 2_048), *GRANITE_KEYS, Plain("mlp_bias", "mlp_bias", False)),
     names=NAMES,
-)  # fmt: skip
+)
+
+GRANITE_MOE = Family(
+    model_type="granitemoe",
+    class_name="GraniteMoeForCausalLM",
+    presets=("granite_moe",),
+    fixed={**ROPE_AND_RMSNORM, "mlp_bias": False},
+    keys=(
+        *sizes(32_000, 4_096, 11_008, 32, 32, 2_048, of_experts=True),
+        *GRANITE_KEYS,
+        Plain("num_local_experts", "n_experts", 8),
+        Plain("num_experts_per_tok", "experts_per_token", 2),
+    ),
+    names=NAMES.with_parts(
+        {
+            "mlp.router.score_proj": "block_sparse_moe.router.layer",
+            ("mlp.experts.*.gate_proj.weight", "mlp.experts.*.up_proj.weight"): stacked_rows(
+                "block_sparse_moe.input_linear.weight", 2
+            ),
+            ("mlp.experts.*.down_proj.weight",): stacked_rows("block_sparse_moe.output_linear.weight", 1),
+        }
+    ),
+)
 
 SMOLLM3 = Family(
     model_type="smollm3",
@@ -111,6 +134,42 @@ NEMOTRON = Family(
         Plain("norm_eps", "norm_eps", 1e-5),
         Rope(share=0.5),
         *ATTENTION_BIAS,
+        Plain("mlp_bias", "mlp_bias", False),
+        Plain("tie_word_embeddings", "tie_embeddings", False),
+    ),
+    names=NAMES,
+)
+
+ARCEE = Family(
+    model_type="arcee",
+    class_name="ArceeForCausalLM",
+    presets=("arcee",),
+    fixed=ROPE_AND_RMSNORM,
+    keys=(
+        *sizes(32_000, 2_560, 18_432, 32, 32, 4_096),
+        *heads(),
+        Activation("hidden_act", "relu2", gated=False),
+        Plain("rms_norm_eps", "norm_eps", 1e-5),
+        Rope(),
+        *ATTENTION_BIAS,
+        Plain("mlp_bias", "mlp_bias", False),
+        Plain("tie_word_embeddings", "tie_embeddings", False),
+    ),
+    names=NAMES,
+)
+
+HELIUM = Family(
+    model_type="helium",
+    class_name="HeliumForCausalLM",
+    presets=("helium",),
+    fixed={**ROPE_AND_RMSNORM, "rope_style": "interleaved", "attention_out_bias": False},
+    keys=(
+        *sizes(48_000, 2_560, 7_040, 24, 20, 4_096),
+        *heads(20, 128),
+        Activation("hidden_act", "silu", gated=True),
+        Plain("rms_norm_eps", "norm_eps", 1e-8),
+        Rope(theta=100_000.0),
+        Plain("attention_bias", "qkv_bias", False),
         Plain("mlp_bias", "mlp_bias", False),
         Plain("tie_word_embeddings", "tie_embeddings", False),
     ),

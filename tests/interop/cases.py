@@ -16,6 +16,8 @@ MPT = {"vocab_size": 67, "d_model": 24, "n_layers": 3, "n_heads": 6, "max_seq_le
 BLOOM = {"vocab_size": 67, "hidden_size": 24, "n_layer": 3, "n_head": 6, "layer_norm_epsilon": 3e-3}
 LATENT = {**RMS, "num_key_value_heads": 6, "kv_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4,
           "v_head_dim": 5, "n_routed_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 12}  # fmt: skip
+FALCON = {"vocab_size": 67, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 6,
+          "max_position_embeddings": 24, "layer_norm_epsilon": 3e-3}  # fmt: skip
 Case = tuple[str, dict[str, Any]]
 
 CASES: dict[str, Case] = {
@@ -88,6 +90,23 @@ CASES: dict[str, Case] = {
     "mixtral-window": ("mixtral", {**WIDE, "num_local_experts": 5, "sliding_window": 5}),
     "qwen3_moe": ("qwen3_moe", {**RMS, **MOE, "num_experts": 5, "decoder_sparse_step": 2}),
     "olmoe": ("olmoe", {**RMS, "num_experts": 5, "num_experts_per_tok": 2, "clip_qkv": 0.8}),
+    "falcon": ("falcon", FALCON),
+    "falcon-groups": ("falcon", {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2, "bias": True,
+                                 "ffn_hidden_size": 50}),
+    "falcon-groups-one-norm": ("falcon", {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2,
+                                          "num_ln_in_parallel_attn": 1, "tie_word_embeddings": False}),
+    "falcon-sequential": ("falcon", {**FALCON, "parallel_attn": False, "multi_query": False, "bias": True}),
+    "arcee": ("arcee", {**WIDE, "mlp_bias": True}),
+    "helium": ("helium", {**RMS, "head_dim": 4, "attention_bias": True, "mlp_bias": True}),
+    "gpt_bigcode": ("gpt_bigcode", {**GPT2, "n_inner": 50}),
+    "gpt_bigcode-heads": ("gpt_bigcode", {**GPT2, "multi_query": False}),
+    "granitemoe": ("granitemoe", {**RMS, "num_local_experts": 5, "embedding_multiplier": 3.0, "logits_scaling": 0.5,
+                                  "residual_multiplier": 0.4, "attention_multiplier": 0.3}),
+    "glm4_moe": ("glm4_moe", {**WIDE, "head_dim": 8, "n_routed_experts": 6, "num_experts_per_tok": 2, "n_group": 3,
+                              "moe_intermediate_size": 12, "topk_group": 2, "use_qk_norm": True,
+                              "attention_bias": True, "routed_scaling_factor": 1.7}),
+    "minimax_m2": ("minimax_m2", {**WIDE, "head_dim": 8, "num_local_experts": 5, "num_experts_per_tok": 2,
+                                  "rotary_dim": 4}),
     "deepseek_v2": ("deepseek_v2", {**LATENT, "q_lora_rank": None, "first_k_dense_replace": 1, "n_shared_experts": 2,
                                     "mlp_bias": False, "routed_scaling_factor": 1.7}),
     "deepseek_v2-groups-yarn": ("deepseek_v2", {
@@ -107,6 +126,6 @@ PLAINER = frozenset(
     """
     gpt2-exact-gelu-untied llama llama-mqa-tied llama-geglu llama-linear llama-yarn mistral qwen2-tied qwen3 olmo
     gpt_neox-sequential gpt_neox-whole-head phi3 starcoder2 starcoder2-untied-plain mpt cohere mixtral qwen2_moe
-    deepseek_v2 deepseek_v3-halves
+    deepseek_v2 deepseek_v3-halves falcon-groups-one-norm gpt_bigcode-heads
     """.split()  # noqa: SIM905
 )
