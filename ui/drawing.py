@@ -12,6 +12,7 @@ from config.model_config import ModelConfig
 from config.sizes import count_parameters, parameters_by_component, parameters_per_block, parameters_per_norm
 from ui import svg
 from ui.drawing_branch import draw_branch, norm_title
+from ui.drawing_experts import draw_experts, experts_in_words
 from ui.drawing_plan import FRAME_BOTTOM, HEIGHT, PART_HEIGHT, PART_TOP, STREAM, TOP, Plan, labelled_box, plan_of
 from ui.words import count
 
@@ -54,7 +55,7 @@ def describe(config: ModelConfig) -> str:
     parameters = count(count_parameters(config))
     return (
         f"{config.n_layers} blocks of width {config.d_model}, {config.n_heads} heads, {position}, "
-        f"{norms_in_words(config)}, {mlp_title(config)}, {parameters} parameters"
+        f"{norms_in_words(config)}, {experts_in_words(config) or mlp_title(config)}, {parameters} parameters"
     )
 
 
@@ -111,7 +112,8 @@ def _embedding(config: ModelConfig, x: float, plan: Plan, marked: Collection[str
 def _half(config: ModelConfig, x: float, plan: Plan, slot: str, attention_x: float, marked: Collection[str]) -> str:
     """Attention or MLP with its wires and norms."""
     body = _attention(config, x, plan) if slot == "attention" else _mlp(config, x, plan)
-    name = f"attention/{config.attention}" if slot == "attention" else f"mlp/{config.mlp}"
+    mlp = "experts/mixture" if any(config.expert_layers) else f"mlp/{config.mlp}"
+    name = f"attention/{config.attention}" if slot == "attention" else mlp
     drawn = svg.part(
         name, f"{slot}, {parameters_per_block(config)[slot]:,} parameters in each block", body, marked=slot in marked
     )
@@ -123,7 +125,8 @@ def _half(config: ModelConfig, x: float, plan: Plan, slot: str, attention_x: flo
 def _attention(config: ModelConfig, x: float, plan: Plan) -> str:
     shapes = _header(x, plan.part, "Attention", count(parameters_per_block(config)["attention"]))
     heads = min(config.n_heads, MOST_HEADS_DRAWN)
-    shared = max(1, round(heads * config.kv_heads / config.n_heads))
+    is_latent = config.attention == "mla"  # one vector for all heads, which stands in the place of their keys
+    shared = 1 if is_latent else max(1, round(heads * config.kv_heads / config.n_heads))
     pitch = min(13.0, (plan.part - 56) / heads)
     left = x + 34
     for head in range(heads):
@@ -131,11 +134,14 @@ def _attention(config: ModelConfig, x: float, plan: Plan) -> str:
     group = pitch * heads / shared
     for head in range(shared):
         shapes += svg.rectangle(left + group * head + 1.5, PART_TOP + 54, max(group - 3, 1.5), 8, "key", 3)
-    shapes += svg.text(x + 22, PART_TOP + 44, "q", "small") + svg.text(x + 22, PART_TOP + 58, "kv", "small")
+    shapes += svg.text(x + 22, PART_TOP + 44, "q", "small") + svg.text(
+        x + 22, PART_TOP + 58, "c" if is_latent else "kv", "small"
+    )
     if config.n_heads > heads:
         shapes += svg.text(left + pitch * heads + 4, PART_TOP + 44, "…", "small", "start")
     if config.position not in ("rope", "alibi"):
         words = f"{config.n_heads} heads" + (f", {config.kv_heads} kv" if config.kv_heads != config.n_heads else "")
+        words += f", latent {config.latent_rank}" if is_latent else ""
         shapes += svg.text(x + 14, PART_TOP + 86, words, "small", "start")
     return shapes
 
@@ -148,6 +154,9 @@ def _position_chip(config: ModelConfig, x: float, plan: Plan, marked: bool) -> s
 
 
 def _mlp(config: ModelConfig, x: float, plan: Plan) -> str:
+    if any(config.expert_layers):
+        header = _header(x, plan.part, "Experts", count(parameters_per_block(config)["mlp"]))
+        return header + draw_experts(config, x, plan.part)
     shapes = _header(x, plan.part, mlp_title(config).split()[0], count(parameters_per_block(config)["mlp"]))
     widest = plan.part - 48
     narrow = max(10.0, min(widest, widest * config.d_model / config.d_mlp))

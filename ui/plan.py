@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from config.model_config import ModelConfig
 from config.run_config import RunConfig
-from config.sizes import count_parameters, flops_per_token, training_memory
+from config.sizes import count_active_parameters, count_parameters, flops_per_token, training_memory
 from ui.words import HOUR, MINUTE, count, duration, file_size
 
 WARN_SHARE = 0.6  # of the free memory
@@ -17,6 +17,7 @@ class Plan:
     """The numbers of one training that has not begun."""
 
     parameters: int
+    active_parameters: int  # those that one token uses
     steps: int
     epochs: float
     train_tokens: int
@@ -48,6 +49,7 @@ def make_plan(
     work = steps + evaluations * training.eval_iters * 2 / 3  # train and validation batches, forward only
     return Plan(
         parameters=count_parameters(model),
+        active_parameters=count_active_parameters(model),
         steps=steps,
         epochs=steps * tokens_per_step / max(1, train_tokens),
         train_tokens=train_tokens,
@@ -60,10 +62,11 @@ def make_plan(
 
 
 def headline(plan: Plan, text_bytes: int, tokens: int, exact: bool) -> str:
-    """3.2 M parameters · 1.1 MB text = 412 k tokens · 5.2 epochs."""
+    """3.2 M parameters · 1.1 MB text = 412 k tokens · 5.2 epochs; of a mixture of experts also what a token uses."""
     about = "" if exact else "about "
+    active = f", {count(plan.active_parameters)} for a token" if plan.active_parameters != plan.parameters else ""
     return (
-        f"{count(plan.parameters)} parameters · {file_size(text_bytes)} text = {about}{count(tokens)} tokens · "
+        f"{count(plan.parameters)} parameters{active} · {file_size(text_bytes)} text = {about}{count(tokens)} tokens · "
         f"{_epochs(plan.epochs)}"
     )
 

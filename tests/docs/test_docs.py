@@ -132,7 +132,9 @@ def flags_of(*parsers) -> set[str]:
 def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
     known |= flags_of(prepare.build_parser(), race_command.make_race_parser(), race_command.make_scale_parser())
-    known |= flags_of(compare_command.make_parser())
+    known |= flags_of(compare_command.make_parser(), race_command.make_experts_parser())
+    for benchmark in (ROOT / "benchmarks").glob("*.py"):
+        known |= set(re.findall(r'"(--[a-z]\w*)"', benchmark.read_text(encoding="utf-8")))
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
     known |= {"--nproc", "--nnodes", "--rdzv", "--shutdown"}  # torchrun, in docs/scaling.md as the next line
     known |= {"--text"}  # python -m interpret, whose commands are run below

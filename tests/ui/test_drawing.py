@@ -97,6 +97,26 @@ def test_windows_are_told_in_the_head_line():
     assert "window 16 everywhere" in draw(llama.replace(attention_pattern="w")) and "window" not in draw(llama)
 
 
+def test_experts_stand_in_the_place_of_the_mlp():
+    config = load_preset("llama").replace(n_experts=8, experts_per_token=2, d_expert=256)
+    picture = draw(config)
+    (experts,) = parts(picture)["experts/mixture"]
+    classes = [shape.attrib["class"] for shape in experts.iter() if "class" in shape.attrib]
+    assert (classes.count("query"), classes.count("key")) == (2, 6) and "mlp/swiglu" not in parts(picture)
+    assert "8 × 256, a token visits 2" in picture and "8 experts, 2 for each token" in picture
+    some = draw(config.replace(moe_pattern="dm", n_shared_experts=1))
+    assert "2 for each token and 1 shared in 2 of 4 layers" in some and "a token visits 2 + 1" in some
+    (many,) = parts(draw(config.replace(n_experts=256)))["experts/mixture"]
+    assert sum(shape.attrib.get("class") in ("query", "key") for shape in many.iter()) == 16
+
+
+def test_a_latent_stands_in_the_place_of_the_keys():
+    config = load_preset("gpt2").replace(attention="mla", kv_rank=48)
+    (attention,) = parts(draw(config))["attention/mla"]
+    classes = [shape.attrib["class"] for shape in attention.iter() if "class" in shape.attrib]
+    assert (classes.count("query"), classes.count("key")) == (4, 1) and "latent 48" in draw(config)
+
+
 def test_heads_share_keys_in_groups():
     config = load_preset("llama").replace(n_heads=8, n_kv_heads=2)
     (attention,) = parts(draw(config))["attention/multi_head"]
