@@ -34,7 +34,7 @@ from components.attention_kernels import attend
 from components.attention_mask import AttentionMask, causal_mask
 from components.attention_sinks import softmax_with_sinks, with_sink_key
 from components.kv_cache import LayerCache
-from components.linear import einsum_linear
+from components.linear import einsum_linear, matrix_of
 from components.position import Position
 from components.registry import resolve
 from config.model_config import ModelConfig
@@ -174,7 +174,7 @@ class LatentAttentionFused(LatentAttention):
     @property
     def unpacking(self) -> Float[Tensor, "head d_both rank"]:
         """The matrix that unpacks keys and values, head by head."""
-        return self.unpack_proj.weight.unflatten(0, (self.n_heads, -1))
+        return matrix_of(self.unpack_proj).unflatten(0, (self.n_heads, -1))
 
     def pack(self, query: Float[Tensor, "batch head query d_query"]) -> Float[Tensor, "batch head query packed"]:
         """Queries as latents, to meet latents: q · (W c) = (Wᵀ q) · c; what is turned stays behind them."""

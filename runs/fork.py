@@ -40,6 +40,9 @@ def describe_parent(checkpoint: Path, carried: Carried) -> Parent:
     if carried == "all" and not is_resumable(record):
         raise CheckpointError(f"{checkpoint.name} of run {run.id} holds weights alone: only these can be carried over.")
     token_files = data.get("token_files", "") if isinstance(data, dict) else ""
+    before = run.read_config().parent
+    if carried == "all":  # the same text goes on: what may be forgotten is what came before it
+        token_files = before.token_files if before else ""
     return Parent(
         run=run.id,
         step=record["step"],
@@ -92,7 +95,8 @@ def copy_weights(checkpoint: Path, target: Path) -> Path:
     _check(folder)
     _copy(parent.config_path, copy.config_path)
     _copy_meaning(parent, copy)
-    _copy_base(parent, copy)
+    if parent.read_config().lora.is_on:
+        _copy_base(parent, copy)
     return folder
 
 
@@ -111,7 +115,8 @@ def _copy_position(checkpoint: Path, run: RunFolder) -> None:
     except (RunError, KeyError, TypeError) as error:
         raise CheckpointError(f"The checkpoint {checkpoint} cannot be resumed from: {error}") from None
     _copy_meaning(parent, run)
-    _copy_base(parent, run)
+    if parent.base_path.is_dir():
+        _copy_base(parent, run)
     if parent.baselines_path.exists():
         _copy(parent.baselines_path, run.baselines_path)
 
@@ -123,10 +128,9 @@ def _copy_meaning(parent: RunFolder, copy: RunFolder) -> None:
 
 
 def _copy_base(parent: RunFolder, copy: RunFolder) -> None:
-    """What adapters stand on: their checkpoints are not whole without it."""
-    if parent.read_config().lora.is_on:
-        ((_, below),) = find_steps(parent.base_path)
-        copy_weights(below, copy.base_path)
+    """What the parent itself began from; checkpoints of adapters are not whole without it."""
+    ((_, below),) = find_steps(parent.base_path)
+    copy_weights(below, copy.base_path)
 
 
 def _check(folder: Path) -> None:

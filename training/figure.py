@@ -10,6 +10,7 @@ from runs.folder import RunFolder
 from runs.metrics import MetricsReader
 
 ACCENT, FAINT, QUIET = "#c2410c", "#9ca3af", "#6b7280"
+VALIDATED = ("val_loss_nats", "parent_val_loss_nats")
 HEIGHT, TOP, BOTTOM = 600, 72, 64  # pixels
 
 
@@ -36,10 +37,15 @@ def write_figure(run: RunFolder) -> None:
             ),
         ]
     )
+    if forgotten := [line for line in evaluations if "parent_val_loss_nats" in line]:
+        figure.add_scatter(
+            x=[line["step"] for line in forgotten], y=[line["parent_val_loss_nats"] for line in forgotten],
+            name="on the parent's text", mode="lines+markers", line={"color": ACCENT, "width": 1, "dash": "dash"},
+        )  # fmt: skip
     label = run.read_label().name.replace("<", "&lt;")
     legend = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}  # at the right stand the baselines
     layout: dict[str, Any] = {"margin": {"l": 72, "r": 24, "t": TOP, "b": BOTTOM}, "legend": legend}
-    drawn = [*losses, *(line["val_loss_nats"] for line in evaluations)]
+    drawn = [*losses, *(line[name] for line in evaluations for name in VALIDATED if name in line)]
     finite = [loss for loss in drawn if math.isfinite(loss)]
     add_lines(layout, read_baselines(run), finite, height=HEIGHT - TOP - BOTTOM, color=QUIET)
     figure.update_layout(

@@ -5,7 +5,7 @@ the uploaded file nor an unchanged training.txt. A text that `python -m text.pre
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from text.processes import useful_processes
 from text.token_file import TokenFiles, check_lengths, open_tokens, prepare_tokens
 from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
+from training.forgetting import parents_text
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PreparedText:
     Attributes:
         notes: sentences about them, to be shown.
         prompt: what the model should be asked while it trains; "" where the text suggests nothing.
+        parents_val: the validation split of the text that the parent was trained on, where it is another one.
     """
 
     tokenizer: Tokenizer
@@ -42,6 +44,7 @@ class PreparedText:
     val: BatchSource
     notes: tuple[str, ...] = ()
     prompt: str = ""
+    parents_val: BatchSource | None = None
 
 
 # A validation split with this many characters for each token of a window has room for one, however long its tokens are.
@@ -88,8 +91,13 @@ def prepare_text(run: RunFolder, config: RunConfig, beat: Callable[[], None] = l
     Raises:
         TextError: for a text that is missing, unreadable or too short, or a vocabulary that cannot be learned from it.
     """
-    if run.data_path.exists() and (prepared := _find_prepared(run, config)):
-        return prepared
+    prepared = _find_prepared(run, config) if run.data_path.exists() else None
+    if prepared is None:
+        prepared = _prepare_anew(run, config, beat)
+    return replace(prepared, parents_val=parents_text(run, config, prepared.tokenizer))
+
+
+def _prepare_anew(run: RunFolder, config: RunConfig, beat: Callable[[], None]) -> PreparedText:
     tokens = run.path.parent / ".tokens"
     if (folder := find_prepared(config.data.text_file)) is not None:
         follow_prepared(folder, config.data, config.data.to_dict())

@@ -75,10 +75,12 @@ class Trainer:
             rows=ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation),
         )  # fmt: skip
         self.max_steps = steps_of(config, len(text.train))
-        self.evaluator = Evaluator(
-            text.val, text.tokenizer, batch_size=self.settings.batch_size, micro_batch=micro_batch,
-            seed=self.settings.seed, precision=self.precision, loss_of=self.layout.score, ranks=ranks,
-        )  # fmt: skip
+        scoring: dict[str, Any] = {
+            "batch_size": self.settings.batch_size, "micro_batch": micro_batch, "seed": self.settings.seed,
+            "precision": self.precision, "loss_of": self.layout.score, "ranks": ranks,
+        }  # fmt: skip
+        self.evaluator = Evaluator(text.val, text.tokenizer, **scoring)
+        self.of_parent = Evaluator(text.parents_val, text.tokenizer, **scoring) if text.parents_val else None
         prompt = self.settings.sample_prompt or text.prompt
         self.sample_settings = self.settings.replace(sample_prompt=prompt)
         self.split_score: Score | None = None  # known after the last step
@@ -196,6 +198,7 @@ class Trainer:
         progress.note_score(score)
         line = {"step": progress.step, "val_loss_nats": score.loss_nats, "val_bits_per_byte": score.bits_per_byte}
         line |= self.routing.of_evaluation()
+        line |= self._score_parents_text(should_stop)
         if self.finished:
             line |= self._score_split(should_stop)
         self.metrics.write(line)
@@ -205,6 +208,13 @@ class Trainer:
                 {"step": progress.step} | write_sample(model, self.text.tokenizer, self.sample_settings, should_stop)
             )
             self.samples.flush()
+
+    def _score_parents_text(self, should_stop: Callable[[], bool]) -> dict[str, float]:
+        """The loss of the text that the parent was trained on: what is forgotten over the new one."""
+        score = self.of_parent and self.of_parent.score_sample(self.model, self.settings.eval_iters, should_stop)
+        if not score:
+            return {}
+        return {"parent_val_loss_nats": score.loss_nats, "parent_val_bits_per_byte": score.bits_per_byte}
 
     def _score_split(self, should_stop: Callable[[], bool]) -> dict[str, float]:
         """The exact loss of the whole validation split, unless that would take too long beside the training itself."""

@@ -70,6 +70,10 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
     # Without its points the line is thin enough to leave the train line beneath it in sight.
     points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False} if few else {}
     lines.append(curve_line(curves.validation, ink, 1.5 if few else 1, "validation", **points))
+    if curves.parents_text[0]:
+        dashed: dict[str, Any] = {"line": {"color": WARNING[view.theme], "width": 1.5, "dash": "dash"}}
+        dashed |= points | {"marker": {"color": WARNING[view.theme], "size": 5}} if few else {}
+        lines.append(curve_line(curves.parents_text, ink, 1.5, "on the parent's text", **dashed))
     figure = new_figure("", HEIGHT, view, lines)
     # Room to the left of 0, where the first point of the validation would otherwise lie on the numbers.
     figure["layout"]["xaxis"] |= {"rangemode": "normal"} if curves.validation[0] else {}
@@ -84,7 +88,7 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
         "font": {"size": 13},
     }
     layout["annotations"] = []
-    losses = [*curves.train[1], *curves.validation[1]]
+    losses = [*curves.train[1], *curves.validation[1], *curves.parents_text[1]]
     inner = HEIGHT - layout["margin"]["t"] - layout["margin"]["b"]
     add_lines(layout, baselines or {}, losses, height=inner, color=QUIET, log=view.log)
     if view.log:
@@ -147,9 +151,9 @@ def describe_loss(curves: Curves) -> str:
     if not steps:
         return "Loss chart, still empty: the run has not trained a step yet."
     text = f"Loss chart. Train loss from {number(losses[0], 3)} to {number(losses[-1], 3)}"
-    return (
-        f"{text}; last validation loss {number(curves.validation[1][-1], 3)}." if curves.validation[1] else text + "."
-    )
+    for curve, what in ((curves.validation, "validation loss"), (curves.parents_text, "loss on the parent's text")):
+        text += f"; last {what} {number(curve[1][-1], 3)}" if curve[1] else ""
+    return text + "."
 
 
 def new_figure(title: str, height: int, view: View, lines: list[dict[str, Any]]) -> Figure:

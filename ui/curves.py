@@ -37,6 +37,7 @@ class Curves:
     learning_rate: Points
     grad_norm: "Ranged"
     tokens_per_second: "Ranged"
+    parents_text: Points = ((), ())  # validation loss on the text that the parent was trained on
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class RunReader:
             smoothed=_drawable(losses("train_loss_nats", column, buckets=BUCKETS, smoothing=smoothing, kind="mean"))
             if smoothing
             else None,
-            validation=self._validation(column),
+            validation=self._evaluated("val_loss_nats", column),
+            parents_text=self._evaluated("parent_val_loss_nats", column),
             learning_rate=self._slow("learning_rate", column, "extremes"),
             grad_norm=self.ranged("grad_norm", column),
             tokens_per_second=self.ranged("tokens_per_second", column),
@@ -113,11 +115,11 @@ class RunReader:
             self._small[y, column, kind] = (now, points)
         return points
 
-    def _validation(self, column: str) -> Points:
+    def _evaluated(self, name: str, column: str) -> Points:
         """Where evaluations stand on x. Step 0 is before the first update, hence at 0."""
-        evaluations = self.metrics.evaluations
+        evaluations = [row for row in self.metrics.evaluations if name in row]
         steps = [row.get("step", math.nan) for row in evaluations]
-        losses = [row["val_loss_nats"] for row in evaluations]
+        losses = [row[name] for row in evaluations]
         return _drawable((steps if column == "step" else self.metrics.at_steps(steps, column), losses))
 
 

@@ -220,3 +220,41 @@ def test_another_width_or_number_of_heads_keeps_no_part_of_a_matrix():
         shapes_of_config(ModelConfig(n_layers=2)), shapes_of_config(ModelConfig(n_layers=1)), np.arange(9)
     )
     assert {change.name.split(".")[1] for change in shallow if change.fate == "left behind"} == {"1"}
+
+
+# --- forgetting ---------------------------------------------------------------------------------------------------
+
+
+def evaluations_of(run):
+    return [line for line in map(json.loads, run.metrics_path.open()) if "val_loss_nats" in line]
+
+
+def test_the_parents_text_is_scored_beside_the_new_one_whatever_its_tokenizer(make_run, begin, other_text):
+    parent = make_run()
+    run_worker(parent)
+    last = evaluations_of(parent)[-1]
+    same = begin(parent, step=12, data={"text_file": str(other_text), "data_size": "1500"}, training={"lr": 0.3})
+    run_worker(same)
+    # Three characters are new, so the text is cut anew; they take as much probability as any that is not known.
+    first, *_, end = evaluations_of(same)
+    assert last["val_loss_nats"] <= first["parent_val_loss_nats"] <= last["val_loss_nats"] + 0.15
+    assert end["parent_val_loss_nats"] > first["parent_val_loss_nats"] + 0.1  # at this rate it forgets
+    assert first["parent_val_bits_per_byte"] == pytest.approx(first["parent_val_loss_nats"] / np.log(2), rel=1e-6)
+    assert "on the parent" in same.figure_path.read_text()
+
+
+def test_of_a_kept_tokenizer_the_very_token_files_are_scored(make_run, begin, tmp_path):
+    parent = make_run()
+    run_worker(parent)
+    other = tmp_path / "plain.txt"
+    other.write_text(TEXT.replace("house", "bell"))
+    child = begin(parent, step=12, data={"text_file": str(other)})
+    run_worker(child)
+    assert evaluations_of(child)[0]["parent_val_loss_nats"] == evaluations_of(parent)[-1]["val_loss_nats"]
+    assert child.read_config().parent.token_files == parent.read_data()["token_files"]
+    delete_run(parent)  # the text stays as long as the child names it
+    grandchild = begin(child, step=8, carry="all")
+    assert run_worker(grandchild) == 0 and steps_of(grandchild) == steps_of(child)
+    third = begin(child, step=8, carry="weights")
+    run_worker(third)
+    assert not any("parent_val_loss_nats" in line for line in evaluations_of(third))  # its parent read the same text

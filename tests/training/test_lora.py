@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from components.kv_cache import KVCache
 from components.model import build_model
 from config.errors import CheckpointError, ConfigError
 from config.lora_config import LoraConfig
@@ -71,12 +72,12 @@ def test_step_0_is_the_frozen_model_bit_for_bit_and_trained_adapters_change_it_a
 def test_merged_adapters_compute_the_same_and_unmerged_ones_exactly_what_they_did(implementation):
     for config in CONFIGS.values():
         model = adapted(config, implementation).eval()
-        before, weight = model(TOKENS), model.blocks[0].attention.qkv_proj.weight
+        before, weight = model(TOKENS), model.blocks[0].attention.out_proj.weight
         taken = merge(model)
         assert not any(isinstance(module, LoraLinear) for module in model.modules()) and not adapter_state(model)
         torch.testing.assert_close(model(TOKENS), before, rtol=1e-4, atol=1e-5)
         unmerge(model, taken)
-        assert torch.equal(model(TOKENS), before) and model.blocks[0].attention.qkv_proj.weight is weight
+        assert torch.equal(model(TOKENS), before) and model.blocks[0].attention.out_proj.weight is weight
 
 
 def test_the_formula_with_its_scale_and_dropout_on_the_adapter_alone():
@@ -141,6 +142,18 @@ def test_targets_are_presets_or_patterns(targets, found):
 def test_targets_that_name_nothing_are_refused_with_what_there_is():
     with pytest.raises(ConfigError, match=r"'q_proj' names no linear map: there are \*.down_proj, \*.out_proj"):
         chosen_names(build_model(ModelConfig(**SIZES), seed=1), "q_proj")
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_adapted_models_write_with_a_cache_what_they_compute_without(implementation):
+    for config in CONFIGS.values():
+        if config.get("rope_scaling") == "dynamic":  # which cannot be cached
+            continue
+        model = adapted(config, implementation).eval()
+        with torch.no_grad():
+            cache = KVCache(model.config, batch=2)
+            parts = [model(TOKENS[:, :9], cache), *(model(TOKENS[:, [place]], cache) for place in range(9, 16))]
+            torch.testing.assert_close(torch.cat(parts, dim=1), model(TOKENS), rtol=1e-4, atol=1e-4)
 
 
 EXPERTS = {"n_experts": 4, "experts_per_token": 2, "n_shared_experts": 1, "shared_expert_gate": True,
