@@ -182,7 +182,12 @@ class LatentAttentionFused(LatentAttention):
         return torch.cat((plain @ self.unpacking[:, : self.unpacked_widths[0]], turned), dim=-1)
 
     def packing_is_less_work(self, n_query: int) -> bool:
-        """For each key: unpacking it for a head, against products with all queries that are longer by so much."""
+        """For each key: unpacking it for a head, against products with all queries that are longer by so much.
+
+        Never where something stands in for the map that unpacks (an adapter): its matrix alone is not all it computes.
+        """
+        if type(self.unpack_proj) is not nn.Linear:
+            return False
         rank, unpacked = self.latent_widths[0], sum(self.unpacked_widths)
         return n_query * (2 * rank - unpacked) < rank * unpacked
 

@@ -176,6 +176,15 @@ def test_experts_get_adapters_and_routers_do_not(implementation):
     torch.testing.assert_close(model(TOKENS), before, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_adapters_of_latent_attention_count_behind_a_cache_too(implementation):
+    model = adapted({"attention": "mla", "position": "rope"}, implementation).eval()
+    cache = KVCache(model.config, batch=len(TOKENS))
+    with torch.no_grad():
+        found = torch.cat([model(token, cache=cache) for token in TOKENS.split(1, dim=1)], dim=1)
+        torch.testing.assert_close(found, model(TOKENS), rtol=1e-4, atol=1e-5)
+
+
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 
