@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,16 @@ def real_files() -> set[str]:
         elif any(path.glob("*.py")):
             found.add(f"tests/{path.name}/")
     return found
+
+
+def test_nothing_is_told_twice():
+    """Both files are merged by union, which keeps the old sentence beside the new one."""
+    table = README.split("## What works")[1].split("\n## ")[0]
+    rows = [line[2:28] for line in table.splitlines() if line.startswith("| ")]
+    sentences = re.split(r"^\* ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    for beginnings in (rows, [sentence[:28] for sentence in sentences]):
+        assert [text for text, times in Counter(beginnings).items() if times > 1] == []
+    assert [sentence for sentence in sentences if not sentence.rstrip().endswith(".")] == []
 
 
 def test_the_tree_in_the_readme_is_the_repository():
