@@ -135,6 +135,11 @@ def find_checkpoint(
 def _choose_of_run(folder: Path, say: Callable[[str], None]) -> Path:
     newest_first = [path for _, path in reversed(find_steps(folder))]
     if not newest_first:
+        if (folder / WEIGHTS).exists() or (folder / f"{WEIGHTS}.index.json").exists():
+            raise CheckpointError(
+                f"{folder} is a model from Hugging Face and no run: make one of it (python -m interop.hugging_face "
+                f"import {folder.name}), or name the run that was made of it by its id."
+            )
         if (folder / "config.json").is_file():
             raise CheckpointError(f"Run {folder.name} has no checkpoint yet.")
         raise CheckpointError(f"{folder} is neither a run nor a checkpoint: no config.json and no step_… folder in it.")

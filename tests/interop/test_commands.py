@@ -82,3 +82,10 @@ def test_the_same_name_is_numbered(home, capsys):
     main(["import", "mine-too"])
     names = {run.read_label().name for run in list_runs(home / "checkpoints")}
     assert names == {"mine", "mine-too", "mine-too-2"}
+
+
+def test_the_folder_of_a_model_is_no_run_and_that_is_told(home, capsys):
+    make_run(home / "checkpoints", name="mine")
+    main(["export", "mine", "out"])
+    assert infer.main(["--checkpoint", "out", "--prompt", "To"]) == 2
+    assert "is a model from Hugging Face and no run: make one of it" in capsys.readouterr().err
