@@ -39,5 +39,5 @@ def with_sink_key(
     zero_key, zero_value = (torch.zeros_like(some[:, :, :1]) for some in (key, value))
     added = mask.added.expand(-1, len(sinks), -1, -1)
     column = sinks[:, None, None].expand(added.shape[0], -1, added.shape[2], 1)
-    added = torch.cat((added, column.to(added.dtype)), dim=-1)  # [#batch head query key + 1]
+    added = torch.cat((added, column), dim=-1)  # [#batch head query key + 1], in the finer format of the two
     return torch.cat((key, zero_key), dim=2), torch.cat((value, zero_value), dim=2), AttentionMask(added, mask.blind)

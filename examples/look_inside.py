@@ -6,7 +6,7 @@ from pathlib import Path
 from interpret.ablation import importance
 from interpret.activations import capture, points_of
 from interpret.attention_patterns import attention_patterns
-from interpret.head_scores import head_scores
+from interpret.head_scores import head_scores, induction_scores
 from interpret.subject import open_subject
 from runs.folder import CHECKPOINTS, find_run
 from training.checkpoint import load_model
@@ -28,7 +28,7 @@ def main(run: Path, prompt: str) -> None:
     patterns = attention_patterns(model, text.tokens)  # for each layer [head query key]
     for name, row in zip(text.names, patterns[0][0].tolist(), strict=True):  # layer 0, head 0
         print(f"{name:>8} |", *(f"{weight:4.2f}" for weight in row))
-    best = max(head_scores(model, patterns), key=lambda score: score.previous_token or 0.0)
+    best = max(head_scores(patterns, induction_scores(model)), key=lambda score: score.previous_token or 0.0)
     print(f"layer {best.layer} head {best.head} looks at the previous token most: {best.previous_token or 0.0:.2f}")
     whole, effects = importance(model, text.tokens)
     for effect in sorted(effects, key=lambda effect: -effect.change)[:3]:

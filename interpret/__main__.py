@@ -45,11 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
         add_flag(command, "text", metavar="TEXT", help=f'The text to look at. Default "{DEFAULT_TEXT}".')
         add_flag(command, "json", action="store_true", help="One JSON object instead of a table.")
         if name == "importance":
-            choices, words = (
-                ("mean", "zero"),
-                "What stands for a part: its mean over the text, or nothing. Default mean.",
-            )
-            add_flag(command, "replacement", choices=choices, help=words)
+            words = "What stands for a part: its mean over the text, or nothing. Default mean."
+            add_flag(command, "replacement", choices=("mean", "zero"), help=words)
+            words = "Switch these off at once: 2.mlp, 2.attention, 2.layer, or 2.1 for head 1 of layer 2."
+            add_flag(command, "without", nargs="+", metavar="PART", help=words)
     compare_command.add_arguments(commands.add_parser("compare", help="which of two is better, and is it real?"))
     return parser
 
@@ -89,7 +88,8 @@ def answer(given: dict[str, Any]) -> str:
         _tell(f"{text.left_out:,} tokens at the end are left out: the model sees {len(text.tokens):,} at once")
     asked: dict[str, Any] = {"heads": report.heads, "lens": report.lens, "next": report.following}
     if given["command"] == "importance":
-        data, rows = report.worth(subject, text, given.get("replacement", "mean"))
+        replacement, switched = given.get("replacement", "mean"), given.get("without", ())
+        data, rows = report.worth(subject, text, replacement, switched)
     else:
         data, rows = asked[given["command"]](subject, text)
     run = RunFolder(folder.parent)

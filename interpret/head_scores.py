@@ -32,6 +32,9 @@ SHARES = (1.0, 0.8, 0.6)  # of it, for the periods
 RANDOM_TEXTS = 4  # of each period
 
 
+InductionScores = dict[int, Float[Tensor, "head"]]
+
+
 @dataclass(frozen=True)
 class HeadScores:
     """One head; shares of attention are between 0 and 1. None: the text or the context is too short to say."""
@@ -44,14 +47,13 @@ class HeadScores:
     induction: float | None
 
 
-def head_scores(model: Transformer, patterns: Patterns, seed: int = 0) -> list[HeadScores]:
+def head_scores(patterns: Patterns, induction: InductionScores) -> list[HeadScores]:
     """The scores of all heads, layer by layer.
 
     Args:
         patterns: of the text that previous token, first token and entropy are about.
-        seed: of the random tokens that induction is about; every text gives the same induction scores.
+        induction: as `induction_scores` gives them, which are the same for every text; empty leaves them out.
     """
-    induction = induction_scores(model, seed)
     found = []
     for layer, pattern in patterns.items():
         columns: list[list[float | None]] = [
@@ -76,7 +78,7 @@ def entropy_bits(pattern: Float[Tensor, "head query key"]) -> Float[Tensor, "hea
     return -torch.special.xlogy(rows, rows).sum(dim=-1).mean(dim=-1) / torch.log(torch.tensor(2.0))
 
 
-def induction_scores(model: Transformer, seed: int = 0) -> dict[int, Float[Tensor, "head"]]:
+def induction_scores(model: Transformer, seed: int = 0) -> InductionScores:
     """The induction score of every head by layer; empty where the context is too short for a repetition.
 
     Raises:

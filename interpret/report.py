@@ -1,11 +1,12 @@
 """What was found, as plain data for programs and as lines for a terminal: what `python -m interpret` prints."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from interpret.ablation import importance
+from interpret.ablation import WRITES, Part, importance, losses_without
 from interpret.attention_patterns import attention_patterns
-from interpret.head_scores import head_scores
+from interpret.head_scores import head_scores, induction_scores
 from interpret.logit_lens import logit_lens, next_by_stage
 from interpret.prove import Proof
 from interpret.subject import Subject, Text
@@ -20,7 +21,7 @@ Table = list[list[str]]
 
 def heads(subject: Subject, text: Text) -> tuple[Data, Table]:
     """Four scores of every head."""
-    scores = head_scores(subject.model, attention_patterns(subject.model, text.tokens))
+    scores = head_scores(attention_patterns(subject.model, text.tokens), induction_scores(subject.model))
     rows = [["layer", "head", "previous token", "first token", "entropy (bits)", "induction"]]
     rows += [[str(s.layer), str(s.head), *(_number(getattr(s, name)) for name in SCORES)] for s in scores]
     return {"heads": [asdict(score) for score in scores]}, rows
@@ -53,14 +54,43 @@ def following(subject: Subject, text: Text) -> tuple[Data, Table]:
     return {"next": data}, rows
 
 
-def worth(subject: Subject, text: Text, replacement: str) -> tuple[Data, Table]:
-    """Every part by what it costs to do without, dearest first."""
+def worth(subject: Subject, text: Text, replacement: str, switched_off: Sequence[str]) -> tuple[Data, Table]:
+    """What the parts named cost together; of none named, every part alone, dearest first.
+
+    Raises:
+        ValueError: a name is that of no part.
+    """
+    if switched_off:
+        return without(subject, text, [part_named(words) for words in switched_off], replacement)
     whole, effects = importance(subject.model, text.tokens, replacement)
     effects.sort(key=lambda effect: -effect.change)
     rows = [["part", "change of loss (nats per token)", "loss"], ["the whole model", "", f"{whole:.4f}"]]
     rows += [[str(effect.part), f"{effect.change:+.4f}", f"{effect.loss:.4f}"] for effect in effects]
     parts = [{**asdict(effect.part), "loss": effect.loss, "change": effect.change} for effect in effects]
     return {"replacement": replacement, "loss_nats": whole, "parts": parts}, rows
+
+
+def without(subject: Subject, text: Text, parts: list[Part], replacement: str) -> tuple[Data, Table]:
+    """What the loss becomes with all these parts switched off at once."""
+    whole, left = losses_without(subject.model, text.tokens, [(), parts], replacement)
+    names = ", ".join(map(str, parts))
+    rows = [["", "loss (nats per token)"], ["the whole model", f"{whole:.4f}"], [f"without {names}", f"{left:.4f}"]]
+    data = {"replacement": replacement, "loss_nats": whole, "without": [asdict(part) for part in parts]}
+    return data | {"loss_without_nats": left, "change": left - whole}, rows
+
+
+def part_named(words: str) -> Part:
+    """The part that is meant by 2.mlp, 2.attention, 2.layer, or 2.1 for head 1 of layer 2.
+
+    Raises:
+        ValueError: the words name no part.
+    """
+    layer, _, name = words.partition(".")
+    if layer.isdecimal() and name in WRITES:
+        return Part(int(layer), name)
+    if layer.isdecimal() and name.isdecimal():
+        return Part(int(layer), "head", int(name))
+    raise ValueError(f"{words[:40]!r} names no part: write 2.mlp, 2.attention, 2.layer, or 2.1 for head 1 of layer 2")
 
 
 def proof_lines(proof: Proof) -> list[str]:

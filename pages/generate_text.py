@@ -23,6 +23,9 @@ with left:
     settings = sampler_form.draw()
     if checkpoint:
         run_picker.draw_card(run, checkpoint)
+        st.page_link(
+            "pages/look_inside.py", label="Look inside", icon=":material/search_insights:", query_params={"run": run.id}
+        )
 with right:
     writing_desk.draw(run, checkpoint, settings)
 st.set_page_config(page_title=f"{run.read_label().name} · Generate")

@@ -1,9 +1,12 @@
 """Look inside, Switch parts off: what the loss on the text becomes without heads, MLPs and layers."""
 
+import time
+
 import streamlit as st
 
 from ui import inside_engine as engine
 from ui import part_grid
+from ui.inside_engine import Look
 from ui.inside_subject import Sight
 from ui.part_grid import Part
 from ui.words import number
@@ -15,6 +18,7 @@ HOW = (
     "Each cell is a part of the model: click it to switch it off, and again to switch it on. The map shows for every "
     "part how much the loss on this text rises without it: orange parts are needed here, blue ones are in the way."
 )
+QUIET_SECONDS = 0.5
 REPLACEMENTS = {"mean": "its mean over the text", "zero": "nothing"}
 
 
@@ -39,10 +43,24 @@ def draw(sight: Sight) -> None:
         )  # fmt: skip
     changes: dict[Part, float] = {}
     if st.session_state.get(MEASURED) == (look, replacement):
-        whole, *without = engine.losses_without(look, ((), *((part,) for part in parts)), replacement)
-        changes = {part: loss - whole for part, loss in zip(parts, without, strict=True)}
+        changes = _measure(look, parts, replacement)
     _draw_losses(sight, off, replacement)
     part_grid.show(parts, off, changes, key=GRID, on_part=_toggle)
+
+
+def _measure(look: Look, parts: list[Part], replacement: str) -> dict[Part, float]:
+    """The change of the loss without each part, layer by layer, with a bar where that takes time."""
+    layers = sorted({part[0] for part in parts})
+    place, started = st.empty(), time.monotonic()
+    changes: dict[Part, float] = {}
+    for done, layer in enumerate(layers):
+        if time.monotonic() - started > QUIET_SECONDS:
+            place.progress(done / len(layers), f"Measuring layer {layer}, {done} of {len(layers)} done")
+        own = [part for part in parts if part[0] == layer]
+        whole, *without = engine.losses_without(look, ((), *((part,) for part in own)), replacement)
+        changes |= {part: loss - whole for part, loss in zip(own, without, strict=True)}
+    place.empty()
+    return changes
 
 
 def _draw_losses(sight: Sight, off: set[Part], replacement: str) -> None:

@@ -47,9 +47,11 @@ def draw(sight: Sight) -> None:
         pattern = engine.pattern(sight.look, layer, head)
         alt = f"Attention pattern of layer {layer} head {head} for {len(sight.names)} tokens, {sight.label}."
         plot.show(zoomed(pattern, sight.names, layer, head, theme()), key="inside_zoom", alt=alt)
-    with st.expander("What each head does, in numbers", key="inside_scores"):
-        st.caption(SCORES_HELP)
-        _draw_scores(heads)
+    box = st.expander("What each head does, in numbers", key="inside_scores", on_change="rerun")
+    if box.open:
+        with box:
+            st.caption(SCORES_HELP)
+            _draw_scores(heads, engine.induction(sight.look.path, sight.look.stamp))
 
 
 def _chosen(heads: list[Head]) -> tuple[int, int]:
@@ -64,11 +66,11 @@ def _note_head() -> None:
     st.session_state[HEAD] = (layer, head)
 
 
-def _draw_scores(heads: list[Head]) -> None:
-    rows = [
-        {"layer": head.layer, "head": head.head} | {title: head.scores[name] for name, title in COLUMNS.items()}
-        for head in heads
-    ]
+def _draw_scores(heads: list[Head], induction: dict[tuple[int, int], float]) -> None:
+    rows = []
+    for head in heads:
+        scores = head.scores | {"induction": induction.get((head.layer, head.head))}
+        rows.append({"layer": head.layer, "head": head.head} | {COLUMNS[name]: scores[name] for name in COLUMNS})
     shares: dict[str, Any] = {
         title: st.column_config.ProgressColumn(title, min_value=0.0, max_value=1.0, format="%.2f")
         for name, title in COLUMNS.items()

@@ -67,7 +67,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const feet = Object.assign(document.createElement('div'), { className: 'layer' });
     const most = Math.max(...data.layers.map((layer) => layer.heads.length));
     feet.style.setProperty('--heads', most);
-    feet.append(text('name', ''), ...Array.from({ length: most }, (_, head) => text('foot', `head ${head}`)));
+    feet.append(text('name', 'head'), ...Array.from({ length: most }, (_, head) => text('foot', `${head}`)));
     grid.append(feet);
   }
   for (const button of grid.querySelectorAll('.head')) {
@@ -100,7 +100,7 @@ def show(heads: Sequence[Head], size: int, chosen: tuple[int, int], *, key: str,
 
 def describe(head: Head) -> str:
     """Where a head is, and what it does most, in a line."""
-    words = {"previous_token": "previous token", "first_token": "first token", "induction": "induction"}
+    words = {"previous_token": "previous token", "first_token": "first token"}
     shares = {words[name]: value for name, value in head.scores.items() if name in words and value is not None}
     found = " · ".join(f"{name} {value:.2f}" for name, value in shares.items())
     return f"layer {head.layer} head {head.head}" + (f" · {found}" if found else "")

@@ -129,14 +129,23 @@ def heads(look: Look) -> list[Head]:
     patterns = _patterns(look)
     size = min(THUMBNAIL, len(look.tokens))
     found = []
-    for score in head_scores(_subject(look.path, look.stamp).model, patterns):
+    for score in head_scores(patterns, {}):
         pattern = patterns[score.layer][score.head]
         small = F.adaptive_max_pool2d(pattern[None], size)[0]
         pixels = (small.clamp(0, 1).sqrt() * 255).round().byte().flatten().tolist()
-        names = ("previous_token", "first_token", "entropy_bits", "induction")
+        names = ("previous_token", "first_token", "entropy_bits")
         scores = {name: getattr(score, name) for name in names}
         found.append(Head(score.layer, score.head, base64.b64encode(bytes(pixels)).decode(), scores))
     return found
+
+
+@st.cache_data(max_entries=32, show_spinner="Trying the heads on random tokens that repeat …")
+def induction(path: str, stamp: str) -> dict[tuple[int, int], float]:
+    """The induction score of every head, by layer and head; empty where the context is too short."""
+    from interpret.head_scores import induction_scores
+
+    found = induction_scores(_subject(path, stamp).model)
+    return {(layer, head): score for layer, row in found.items() for head, score in enumerate(row.tolist())}
 
 
 def pattern(look: Look, layer: int, head: int) -> list[list[float]]:
@@ -235,7 +244,7 @@ def parts(path: str, stamp: str) -> list[tuple[int, str, int | None]]:
     return [(part.layer, part.kind, part.head) for part in parts_of(_subject(path, stamp).model)]
 
 
-@st.cache_data(max_entries=32, show_spinner="Switching parts off …")
+@st.cache_data(max_entries=128, show_spinner=False)
 def losses_without(look: Look, rows: Sequence[Sequence[tuple[int, str, int | None]]], replacement: str) -> list[float]:
     """The loss on the text, in nats per token, with the parts of each row switched off."""
     from interpret import ablation

@@ -99,7 +99,7 @@ def _pick_step(run: RunFolder) -> str | None:
         return f"{step:,}" + (f" · loss {number(loss, 3)}" if loss is not None else "")
 
     if len(by_step) == 1:
-        st.text(f"Step {words(sound[0].step)}: the only checkpoint that is kept of this run.")
+        st.caption(f"Step {words(sound[0].step)}: the only checkpoint that is kept of this run.")
         return str(sound[0].path)
     step = st.select_slider(
         "Step", list(by_step), key=key, format_func=words, persist_state="session",

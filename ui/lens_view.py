@@ -8,7 +8,7 @@ from ui.inside_subject import Sight
 
 HOW = (
     "Read down the text, and to the right through the layers: the token that the model would bet on if it stopped "
-    "there, darker where it is surer, framed where it is right. Rest on a cell for its next guesses and for the rank "
+    "there, coloured where it is sure, framed where it is right. Rest on a cell for its next guesses and for the rank "
     "of the token that comes. No layer was trained to be read so: early nonsense proves nothing."
 )
 GUESS, TRUTH = "of its guess", "of the token that comes"

@@ -9,6 +9,7 @@ from ui import deleting
 from ui.words import file_size
 
 TRAIN, GENERATE, COMPARE = "pages/train_model.py", "pages/generate_text.py", "pages/compare_runs.py"
+INSIDE = "pages/look_inside.py"
 COLOR_NAMES = ("teal", "orange", "blue", "magenta", "olive", "green", "violet")
 PROBLEM = "label_problem"  # session key
 assert len(COLOR_NAMES) == COLORS
@@ -42,6 +43,7 @@ def draw_menu(summary: Summary) -> None:
             st.page_link(TRAIN, label="Open", icon=":material/show_chart:", query_params={"run": run.id})
             if summary.status.last_checkpoint:
                 st.page_link(GENERATE, label="Generate", icon=":material/edit_note:", query_params={"run": run.id})
+                st.page_link(INSIDE, label="Inside", icon=":material/search_insights:", query_params={"run": run.id})
             deleting.draw_button(
                 run, live=summary.status.live, label=f"Delete, {file_size(summary.size_bytes)}", then=COMPARE
             )

@@ -78,7 +78,9 @@ def test_every_head_is_a_picture_and_a_click_makes_it_large(run):
     for query, row in enumerate(rows):
         assert sum(row[: query + 1]) == pytest.approx(1, abs=1e-5)
         assert row[query + 1 :] == [None] * (12 - query)  # the future, which the other trace paints grey
-    assert len(app.dataframe[0].value) == 4
+    app.session_state["inside_scores"] = True
+    table = healthy(app.run()).dataframe[0].value
+    assert len(table) == 4 and table["induction"].between(0, 1).all()
 
 
 def test_the_lens_ends_where_the_next_token_begins(run):

@@ -41,6 +41,22 @@ def test_the_lens_agrees_with_the_next_token(run, capsys):
     assert lens["stages"][-1]["truth_ranks"][-1] == 0
 
 
+def test_parts_are_switched_off_together(run, capsys):
+    command = ["importance", "hopeful heron", "--text", "To be", "--json"]
+    parts = {
+        (part["layer"], part["kind"], part["head"]): part for part in json.loads(asked(capsys, *command).out)["parts"]
+    }
+    alone = json.loads(asked(capsys, *command, "--without", "1.mlp").out)
+    assert alone["change"] == pytest.approx(parts[1, "mlp", None]["change"], abs=1e-5)
+    both = json.loads(asked(capsys, *command, "--without", "1.mlp", "0.1").out)
+    assert both["without"][1] == {"layer": 0, "kind": "head", "head": 1}
+    assert both["change"] != pytest.approx(alone["change"], abs=1e-6)
+    assert main([*command, "--without", "mlp"]) == 2
+    assert "'mlp' names no part: write 2.mlp" in capsys.readouterr().err
+    assert main([*command, "--without", "9.mlp"]) == 2
+    assert "this model has no layer 9 mlp that can be switched off" in capsys.readouterr().err
+
+
 def test_what_does_not_fit_is_left_out_and_told(run, capsys):
     told = asked(capsys, "heads", "hopeful heron", "--text", "to be or not to be that is")
     assert "10 tokens at the end are left out: the model sees 16 at once" in told.err

@@ -27,7 +27,7 @@ def uniform(length):
 def scores_of(model, text, **patterns):
     hooks = {f"blocks.{layer[-1]}.attn.hook_pattern": written(pattern) for layer, pattern in patterns.items()}
     with hooked(model, hooks):
-        return head_scores(model, attention_patterns(model, text))
+        return head_scores(attention_patterns(model, text), induction_scores(model))
 
 
 def test_every_score_finds_its_head_and_no_other(make_model, text):
@@ -64,7 +64,7 @@ def test_a_pattern_is_read_along_the_right_axis():
 
 def test_what_cannot_be_measured_is_none(make_model):
     model = make_model(n_ctx=3)
-    found = head_scores(model, attention_patterns(model, torch.tensor([4])))[0]
+    found = head_scores(attention_patterns(model, torch.tensor([4])), induction_scores(model))[0]
     assert (found.previous_token, found.first_token, found.entropy_bits, found.induction) == (None,) * 4
     assert induction_scores(make_model(n_ctx=8))[0].shape == (6,)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from components.model import Transformer, build_model
 from config.model_config import ModelConfig
 from interpret.attention_patterns import attention_patterns
-from interpret.head_scores import HeadScores, head_scores
+from interpret.head_scores import HeadScores, head_scores, induction_scores
 
 LENGTH, D_VOCAB, TEXTS, STEPS = 32, 32, 32, 700
 
@@ -57,12 +57,12 @@ def best(scores: list[HeadScores], layer: int, name: str) -> float:
 def test_two_layers_learn_induction_heads_and_one_layer_never_does():
     text = torch.randperm(D_VOCAB, generator=torch.Generator().manual_seed(5))
     model, loss = trained(2)
-    scores = head_scores(model, attention_patterns(model, text))
+    scores = head_scores(attention_patterns(model, text), induction_scores(model))
     assert loss < 0.2
     assert best(scores, 1, "induction") > 0.8
     assert best(scores, 0, "induction") < 0.2
     assert best(scores, 0, "previous_token") > 0.8  # the head that tells every token what stood before it
     model, loss = trained(1)
-    scores = head_scores(model, attention_patterns(model, text))
+    scores = head_scores(attention_patterns(model, text), induction_scores(model))
     assert loss > 1.0
     assert best(scores, 0, "induction") < 0.2

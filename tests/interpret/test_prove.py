@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
-from components import attention, attention_mask, layernorm, mlp, model, rmsnorm, rope
+from components import attention, attention_mask, layer_masks, layernorm, mlp, model, rmsnorm, rope
 from components.attention_mask import AttentionMask
 from config import sizes
 from config.model_config import ModelConfig
 from config.presets import PRESET_NAMES, load_preset
 from config.sizes import count_parameters
+from interpret import prove as proving
 from interpret.prove import prove
 from interpret.reduced import MOST_PARAMETERS, reduced
 from tests.components.conftest import SMALL
@@ -47,10 +48,10 @@ def test_the_smallest_sizes_are_green(size):
 
 
 def test_a_mask_that_is_off_by_one_leaks_the_future(monkeypatch):
-    def off_by_one(n_query, n_key, device):
+    def off_by_one(n_query, n_key, device, window=None):
         return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(n_key - n_query + 1)
 
-    for place in (attention_mask, model):
+    for place in (attention_mask, layer_masks):
         monkeypatch.setattr(place, "causal", off_by_one)
     assert "causality" in red(small(position="alibi"))
 
@@ -148,6 +149,12 @@ def test_groups_of_heads_stay_what_they_are(n_heads, n_kv_heads):
     kinds = [(c.kv_heads == c.n_heads, c.kv_heads == 1) for c in (large, config)]
     assert kinds[0] == kinds[1]
     assert (config.n_heads & (config.n_heads - 1) == 0) == (n_heads & (n_heads - 1) == 0)
+
+
+def test_of_very_many_experts_the_first_layers_are_counted(monkeypatch):
+    monkeypatch.setattr(proving, "MOST_BUILT", 8)
+    check = prove(small(n_layers=3, n_experts=4, d_expert=8)).checks[0]
+    assert check.passed and check.sentence.endswith("(of the first 2 of 3 layers)")
 
 
 def test_parameters_are_counted_at_full_size():

@@ -30,8 +30,8 @@ def test_kinds_of_tokens():
 
 
 def test_a_head_is_described_by_what_is_known_of_it():
-    scores = {"previous_token": 0.5, "first_token": None, "entropy_bits": 1.0, "induction": 0.25}
-    assert describe(Head(1, 2, "", scores)) == "layer 1 head 2 · previous token 0.50 · induction 0.25"
+    scores = {"previous_token": 0.5, "first_token": None, "entropy_bits": 1.0, "other": 0.25}
+    assert describe(Head(1, 2, "", scores)) == "layer 1 head 2 · previous token 0.50"
 
 
 def test_parts_have_names_that_lead_back():
