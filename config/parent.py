@@ -9,6 +9,7 @@ from config.errors import ConfigError, Problem
 
 Carried = Literal["all", "weights"]
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+FOLDER_NAME = re.compile(r"[\w-]*", re.ASCII)  # never a path: what it names is opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class Parent:
             allowed = int if kind is int else str
             if type(values[name]) is not allowed:
                 raise _damaged(f"{name} is {str(values[name])[:40]!r}")
+        if not FOLDER_NAME.fullmatch(values["token_files"]):
+            raise _damaged(f"token_files is {values['token_files'][:40]!r}")
         if values["carried"] not in get_args(Carried):
             raise _damaged(f"carried is {values['carried'][:40]!r}")
         if values["step"] < 0 or not HASH.fullmatch(values["weights_sha256"]):

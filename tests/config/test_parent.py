@@ -27,6 +27,8 @@ def test_a_run_without_a_parent_says_nothing_about_one_and_one_with_it_reads_it_
     ({"carried": "some"}, "carried is 'some'"),
     ({"step": -1}, "cannot be those of a checkpoint"),
     ({"weights_sha256": "ab\n"}, "cannot be those of a checkpoint"),
+    ({"token_files": "../../other"}, "token_files is '../../other'"),
+    ({"token_files": ".."}, "token_files is '..'"),
     ({"more": 1}, "it should be a table with run, step"),
 ])  # fmt: skip
 def test_a_damaged_parent_is_refused(change, words):
