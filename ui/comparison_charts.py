@@ -46,7 +46,9 @@ def overlay_figure(summaries: Sequence[Summary], readers: Sequence[RunReader], o
     figure = charts.new_figure(title, HEIGHT, overlay.view, lines)
     layout = figure["layout"]
     layout |= {"hovermode": "x unified", "margin": layout["margin"] | {"l": 52}}
-    layout["uirevision"] = f"{overlay.view.x} {overlay.view.log} {overlay.unit} {overlay.log_x}"
+    # A zoom stays while the same curves are drawn over the same axes.
+    drawn = [summary.run.id for summary, line in zip(summaries, lines, strict=True) if line["x"]]
+    layout["uirevision"] = f"{overlay} {drawn}"
     layout["xaxis"]["rangemode"] = "normal"
     if overlay.view.log:
         layout["yaxis"] |= {"type": "log", "nticks": 8}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from runs.race import compare_batches
+from runs.state import read_status
 from runs.summaries import Summary, change_sentence
 from ui import charts, comparison_charts, plot, racing, run_labels
 from ui.charts import View
@@ -72,10 +73,21 @@ def _choose(drawn: Sequence[Summary]) -> Overlay:
 
 
 def _draw_chart(drawn: Sequence[Summary], overlay: Overlay) -> None:
+    """The curves, once a second while one of them grows; a new state or a better loss redraws cards and table, too."""
     settle()
+    if any(_is_news(summary) for summary in drawn):
+        st.rerun()
     readers = [read_run(summary.run, force=not summary.status.live) for summary in drawn]
     figure = comparison_charts.overlay_figure(drawn, readers, overlay)
     plot.show(figure, key="overlay_plot", alt=comparison_charts.describe(drawn, overlay), download="comparison")
+
+
+def _is_news(summary: Summary) -> bool:
+    """Whether a live run has another state or a better loss than the page shows."""
+    if not summary.status.live:
+        return False
+    now = read_status(summary.run)
+    return (now.state, now.best_val_loss_nats) != (summary.status.state, summary.best_loss_nats)
 
 
 def _batches(drawn: Sequence[Summary]) -> str:

@@ -39,7 +39,10 @@ async function save(box, name) {
   const style = getComputedStyle(box);
   const paper = style.getPropertyValue('--st-background-color').trim();
   const legend = { orientation: 'h', x: 0, y: -0.2, yanchor: 'top' };  // beside the picture there is no page that tells
-  const layout = { ...box.layout, paper_bgcolor: paper, showlegend: box.data.length > 1, legend };
+  const { l, r, t, b } = box.layout.margin;
+  const margin = { l: l + 16, r: r + 16, t: t + 24, b };
+  const title = { ...box.layout.title, x: 0.01, y: 0.99, pad: { t: 8 } };
+  const layout = { ...box.layout, title, margin, paper_bgcolor: paper, showlegend: box.data.length > 1, legend };
   const size = { width: box.clientWidth, height: box.clientHeight };
   const link = document.createElement('a');
   link.href = await window.Plotly.toImage({ data: box.data, layout }, { format: 'png', scale: 2, ...size });

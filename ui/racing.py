@@ -9,12 +9,13 @@ from config.errors import ConfigError, RunError
 from config.run_config import RunConfig
 from runs import folder, race
 from runs.race import Entry
-from runs.summaries import Summary
+from runs.summaries import Summary, change_sentence
 from ui import run_table
 from ui.run_table import Picked
 from ui.words import literal
 
-PROBLEM = "race_problem"  # session key: why the last click started nothing
+# Session keys: the menu of a race, and why the last click started nothing.
+MENU, PROBLEM = "race", "race_problem"
 NEW_SEEDS = (1, 2)  # added to the seed of a run
 
 
@@ -22,12 +23,14 @@ def draw_race(picked: Picked) -> None:
     """A button that opens what a race of the ticked runs would be, and starts it."""
     racers = [picked.reference, *picked.others][: race.MOST]
     configs = [summary.config for summary in racers if summary.config]
+    if len(configs) < race.FEWEST:
+        return
     label = "Race this against the reference" if len(configs) == 2 else f"Race these {len(configs)}"
     menu = st.popover(
-        label, icon=":material/sports_score:", key="race", type="tertiary", on_change="rerun",
-        disabled=len(configs) < race.FEWEST, help="Trains them anew, one after the other, on identical batches.",
+        label, icon=":material/sports_score:", key=MENU, type="tertiary", on_change="rerun",
+        help="Trains them anew, one after the other, on identical batches.",
     )  # fmt: skip
-    if not menu.open or len(configs) < race.FEWEST:
+    if not menu.open:
         return
     with menu:
         st.caption(
@@ -37,8 +40,8 @@ def draw_race(picked: Picked) -> None:
         steps = ask_steps(configs[0], "race_steps")
         entries = attempt(lambda: race.line_up([race.with_steps(config, steps) for config in configs]))
         for summary, entry in zip((s for s in racers if s.config), entries or (), strict=False):
-            notes = f": {literal('; '.join(entry.notes))}" if entry.notes else ""
-            st.caption(f"**{literal(summary.label.name)}**{notes}")
+            what = "; ".join((change_sentence(picked.reference, summary), *entry.notes))
+            st.caption(f"**{literal(summary.label.name)}** · {literal(what)}")
         st.button(
             "Start the race", icon=":material/sports_score:", type="primary", key="start_race", disabled=not entries,
             on_click=start, args=(entries, "race"),
@@ -88,7 +91,7 @@ def start(entries: Sequence[Entry], kind: str, endings: Sequence[str] = ()) -> N
         st.session_state[PROBLEM] = f"This could not be started: {error}"
         return
     run_table.tick([run.id for run in runs])
-    st.session_state[run_table.REFERENCE] = runs[0].id
+    st.session_state.update({run_table.REFERENCE: runs[0].id, MENU: False})
 
 
 def tell_problem() -> None:

@@ -22,7 +22,7 @@ h1 { font-size: 26px; } h2 { font-size: 19px; margin-top: 40px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 6px 20px 6px 0; vertical-align: top; } tr + tr { border-top: 1px solid #dedbd3; }
 .odd { color: #0f766e; font-weight: 600; } i.swatch { display: block; width: 20px; border-top: 3px solid; }
-.quiet { color: #6a665d; }
+.quiet { color: #6a665d; } td:nth-child(2) { white-space: nowrap; }
 """
 SCRIPT = """
 for (const box of document.querySelectorAll('.plot')) {

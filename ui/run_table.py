@@ -143,7 +143,7 @@ def _draw(shown: Sequence[Summary], reference: Summary, ticked: set[str], theme:
     event: Any = st.dataframe(
         table(shown, reference, theme), key=key, hide_index=True,
         on_select="rerun", selection_mode="multi-row", selection_default=ticks,
-        column_config=COLUMNS,
+        column_config=COLUMNS, placeholder="–",
         alt="All runs, one a row, with their numbers; ticked rows are compared below.",
     )  # fmt: skip
     now = {ids[row] for row in event.selection.rows if row < len(ids)}
