@@ -48,6 +48,7 @@ CASES = {
     "llama": (LLAMA, 12, "fused"),
     "llama, torch": (LLAMA, 6, "torch"),
     "alibi": (SMALL | {"position": "alibi"}, 6, "fused"),
+    "latent": (LLAMA | {"n_kv_heads": None, "attention": "mla", "q_rank": 192}, 12, "fused"),
     "mixture": (LLAMA | {"n_experts": 8, "d_expert": 512}, 12, "fused"),
     "mixture, torch": (LLAMA | {"n_experts": 8, "d_expert": 512}, 6, "torch"),
     "mixture, einops": (LLAMA | {"n_experts": 4, "d_expert": 512}, 6, "einops"),
