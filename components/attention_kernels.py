@@ -41,17 +41,21 @@ def attend(
 def attend_in_one_kernel(
     query: Queries, key: Keys, value: Values, mask: AttentionMask | None, dropout: float, scale: float
 ) -> Mixed:
-    """By the device's best kernel."""
+    """By the device's best kernel. Values narrower than keys (latent attention) get zeros behind them: kernels that
+    never store the pattern want both alike."""
+    d_value = value.shape[3]
+    missing = key.shape[3] - d_value if query.shape[2] > 1 else 0
     mixed = F.scaled_dot_product_attention(
         query,
         key,
-        value,
+        F.pad(value, (0, missing)) if missing > 0 else value,
         attn_mask=None if mask is None else mask.added.to(query.dtype),
         dropout_p=dropout,
         is_causal=mask is None and query.shape[2] > 1,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
+    mixed = mixed[..., :d_value] if missing > 0 else mixed
     return mixed if mask is None else mask.silence_blind(mixed)
 
 

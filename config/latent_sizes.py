@@ -19,9 +19,9 @@ def parameters_of_latent_attention(config: ModelConfig) -> int:
 def kept_by_latent_attention(config: ModelConfig) -> int:
     """Numbers that one layer keeps of a token for the backward pass.
 
-    The latents before and after their norm; queries and keys once more where parts of them are joined; values; and what
-    attention mixed.
+    The latents before and after their norm; queries and keys once more where parts of them are joined; values, once
+    more where they are made as wide as keys; and what attention mixed.
     """
     latents = 2 * (config.latent_rank + (config.q_rank or 0)) + config.rope_head_dim
-    joined = 2 * config.n_heads * (config.query_width + config.head_dim)
+    joined = config.n_heads * (3 * config.query_width + 2 * config.head_dim)
     return latents + joined + 2 * config.d_attention
