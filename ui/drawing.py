@@ -164,7 +164,7 @@ def _mlp(config: ModelConfig, x: float, plan: Plan) -> str:
     middle = x + plan.part / 2
     bars = [(PART_TOP + 66, narrow)]
     if config.has_gate:
-        half = wide / 2 - 12
+        half = max(4.0, wide / 2 - 12)
         for side in (-1, 1):
             shapes += svg.rectangle(middle + side * (half / 2 + 12) - half / 2, PART_TOP + 50, half, 8, "key", 3)
         shapes += svg.plus(middle, PART_TOP + 54, 7, "×")

@@ -35,6 +35,7 @@ def draw() -> SamplerSettings:
     """The controls; kept for the session."""
     for name, value in PRESETS[FIRST].items():
         st.session_state.setdefault(f"sampler_{name}", value)
+    st.session_state.setdefault("seed", 1)  # not the field's own default: Regenerate writes it, too
     st.segmented_control(
         "Sampler", list(PRESETS), default=FIRST, key="sampler", on_change=_apply_preset, persist_state="session",
         width="stretch", help=f"How the next token is drawn. Typical: balanced.\n{EACH}",
@@ -76,7 +77,7 @@ def _draw_sliders() -> dict[str, Any]:
         "Draw from the fewest tokens whose probabilities reach p; 1 is off. Typical: 0.9.",
     )  # fmt: skip
     seed = st.number_input(
-        "Seed", 0, 2**31 - 1, 1, 1, key="seed", persist_state="session",
+        "Seed", 0, 2**31 - 1, step=1, key="seed", persist_state="session",
         help="The same seed, prompt and sampler give the same text. Typical: any.",
     )  # fmt: skip
     return {"greedy": greedy, "temperature": float(temperature), "top_k": int(top_k), "top_p": float(top_p),

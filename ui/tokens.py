@@ -114,6 +114,7 @@ function addTip(page) {
 function addMenu(page) {
   const menu = document.createElement('div');
   menu.className = 'menu'; menu.hidden = true; menu.setAttribute('role', 'menu');
+  menu.tabIndex = -1;  // where buttons take no focus from a click, the menu does, and stays
   page.parentNode.appendChild(menu);
   const entry = (place, index, ...texts) => {
     const button = document.createElement('button');
@@ -155,7 +156,9 @@ function addMenu(page) {
     else return;
     event.preventDefault();
   };
-  menu.onfocusout = (event) => { if (!menu.contains(event.relatedTarget)) menu.hidden = true; };
+  menu.addEventListener('focusout', (event) => {  // there is no onfocusout
+    if (!menu.contains(event.relatedTarget)) menu.hidden = true;
+  });
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {

@@ -13,7 +13,7 @@ from ui.generation_engine import PromptFacts
 from ui.sampler_settings import SamplerSettings, describe
 from ui.sheet import Cut, Sheet, read_cut
 from ui.words import literal
-from ui.writing import Piece
+from ui.writing import Piece, Progress
 
 LOOK_SECONDS = 0.25
 LONGEST_PROMPT = 20_000  # characters
@@ -44,8 +44,9 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
     sheet: Sheet | None = st.session_state.get(SHEET)
     if desk and desk.facts.problem:
         _draw_refusal(desk.facts)
-    _draw_buttons(desk, sheet)
-    active = bool(sheet and sheet.writing.look().active)
+    progress = sheet.writing.look() if sheet else None  # once: a text that ends in between would leave Stop standing
+    _draw_buttons(desk, sheet, progress)
+    active = bool(progress and progress.active)
     st.fragment(text_view.draw, run_every=LOOK_SECONDS if active else None, key="text")(sheet, was_active=active)
     if desk:
         next_token.draw(desk.path, desk.stamp, desk.facts, desk.settings, desk.prompt, _text_here(desk, sheet))
@@ -86,9 +87,8 @@ def _set_prompt(prompt: str) -> None:
     st.session_state["prompt"] = prompt
 
 
-def _draw_buttons(desk: Desk | None, sheet: Sheet | None) -> None:
+def _draw_buttons(desk: Desk | None, sheet: Sheet | None, progress: Progress | None) -> None:
     """Generate or Stop, Continue, Regenerate and the colours; then what was asked for is begun."""
-    progress = sheet.writing.look() if sheet else None
     active = bool(progress and progress.active)
     readable = bool(desk and not desk.facts.problem)
     written = bool(desk and sheet and progress and any(sheet.texts(progress)) and not active)

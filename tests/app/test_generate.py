@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,14 @@ def test_the_same_seed_writes_the_same_and_another_does_not(run):
     assert written(generate(app, 20)) == first
     healthy(app.button(key="regenerate").click().run())
     assert written(wait_until_written(app)) != first and app.number_input(key="seed").value == 2
+
+
+def test_a_text_that_ends_while_the_page_is_drawn_leaves_no_stop(run):
+    app = generate(open_page(), 10)
+    done = app.session_state["sheet"].writing.look()
+    looks = iter([replace(done, state="writing")])  # so it is at the first look, and finished at every other
+    app.session_state["sheet"].writing.look = lambda: next(looks, done)
+    assert "generate" in {button.key for button in healthy(app.run()).button}
 
 
 def test_continue_goes_on_from_the_text(run):

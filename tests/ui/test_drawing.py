@@ -164,6 +164,12 @@ def test_nothing_lies_outside_the_picture(whole, placement, position):
         assert x >= 0 and y >= 0 and x + w <= width and y + h <= height, box.attrib
 
 
+def test_no_bar_is_narrower_than_nothing():
+    """A browser refuses a negative width: a gated MLP far narrower than the stream."""
+    picture = draw(load_preset("llama", "tiny").replace(d_model=4096, d_mlp=64))
+    assert all(float(box.attrib["width"]) > 0 for box in ElementTree.fromstring(picture).iter(f"{SVG}rect"))
+
+
 def test_width_of_the_picture_does_not_jump():
     def view(**changes):
         return ElementTree.fromstring(draw(load_preset("gpt2").replace(**changes))).attrib["viewBox"]
