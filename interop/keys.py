@@ -19,8 +19,10 @@ Values = Mapping[str, Any]
 class Key(ABC):
     """One or more keys of theirs and the fields of ours that they say."""
 
-    names: tuple[str, ...]
-    """Their keys that are read here."""
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Their keys that are read here."""
 
     @abstractmethod
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -49,7 +51,7 @@ class Plain(Key):
     """An older spelling of the key, read where the first one is missing."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs, self.also) if self.also else (self.theirs,)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class Changed(Key):
     to_theirs: Callable[[ModelConfig], Any]
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs,)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class Repeated(Key):
     ours: str
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs,)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class Computed(Key):
     """The key that wins where it is there and not null."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs,) if self.theirs else ()
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -131,15 +133,20 @@ class Inside(Key):
 
     theirs: str
     keys: tuple[Key, ...]
+    only: Mapping[str, Any]
+    """Keys in there that another value would make another computation of: their one value."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs,)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
         inner = theirs.get(self.theirs, {})
         if not isinstance(inner, Mapping):
             raise refusal(self.theirs, inner)
+        for name, value in self.only.items():
+            if inner.get(name, value) != value:
+                raise refusal(f"{self.theirs}.{name}", inner[name])
         found: dict[str, Any] = {}
         for key in self.keys:
             found |= key.read(inner, dict(fields) | found)
@@ -177,7 +184,7 @@ class Activation(Key):
     """Names that this family takes for others: the "gelu" of Gemma's first files is the tanh form."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (self.theirs,)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class ExpertGroups(Key):
     """Whether topk_method says if there are groups at all (V2)."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return ("n_group", "topk_group", *(["topk_method"] if self.method else []))
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class WindowEverywhere(Key):
     """A key that has to be true beside it, in families that have one."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return ("sliding_window", self.switch) if self.switch else ("sliding_window",)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
@@ -46,14 +46,19 @@ class LayerTypes(Key):
     """Their table and the number of layers -> the pattern that their class takes where there is no list."""
     window: int | None
     """The window that their class takes where there is none."""
-    extra: tuple[str, ...] = ()
-    """Keys that the default looks at."""
     switch: str = ""
     """A key that has to be true for windows, in families that have one."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("layer_types", "sliding_window", self.switch, *self.extra)
+    def names(self) -> tuple[str, ...]:
+        names = (
+            "layer_types",
+            "sliding_window",
+            "sliding_window_pattern",
+            "_sliding_window_pattern",
+            "max_window_layers",
+        )
+        return (*names, self.switch)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:
         n_layers = fields["n_layers"]
@@ -76,9 +81,14 @@ class LayerTypes(Key):
         return said | {self.switch: with_window} if self.switch else said
 
 
-def repeated(pattern: str) -> Callable[[Values, int], str]:
-    """The same pattern whatever the table says."""
-    return lambda theirs, n_layers: pattern
+def one_full_in(number: int) -> Callable[[Values, int], str]:
+    """All layers but every so many-th look through a window; older files may say another number."""
+
+    def pattern(theirs: Values, n_layers: int) -> str:
+        period = theirs.get("sliding_window_pattern", theirs.get("_sliding_window_pattern", number))
+        return "w" * (period - 1) + "f"
+
+    return pattern
 
 
 def from_layer_on(theirs: Values, n_layers: int) -> str:
@@ -94,7 +104,7 @@ class NoPositionLayers(Key):
     """SmolLM3: no_rope_layers has, against its name, a 1 for each layer that turns queries and keys."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return ("no_rope_layers", "no_rope_layer_interval")
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:

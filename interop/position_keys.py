@@ -36,7 +36,7 @@ class Rope(Key):
     """The table that their class takes where there is none."""
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return (
             "rope_theta",
             "rope_scaling",
@@ -76,7 +76,7 @@ class RopeByLayer(Key):
     local_key: str = "rope_local_base_freq"
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:
         return ("rope_theta", "rope_scaling", "rope_parameters", self.local_key)
 
     def read(self, theirs: Values, fields: Values) -> dict[str, Any]:

@@ -62,7 +62,11 @@ MPT = Family(
         Plain("max_seq_len", "n_ctx", 2_048),
         FOUR_TIMES,
         Plain("layer_norm_epsilon", "norm_eps", 1e-5),
-        Inside("attn_config", (Plain("clip_qkv", "clip_qkv"), Plain("softmax_scale", "attention_scale"))),
+        Inside(
+            "attn_config",
+            (Plain("clip_qkv", "clip_qkv"), Plain("softmax_scale", "attention_scale")),
+            only={"alibi": True, "alibi_bias_max": 8, "prefix_lm": False, "qk_ln": False},
+        ),
         Plain("tie_word_embeddings", "tie_embeddings", True),
     ),
     only={"expansion_ratio": 4, "no_bias": True, "logit_scale": None},

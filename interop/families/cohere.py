@@ -6,7 +6,7 @@ queries and keys; cohere2 turns them only in the layers that look through a wind
 from interop.families.llama import ATTENTION_BIAS, NAMES, heads, sizes
 from interop.family import Family
 from interop.keys import Activation, Changed, Plain
-from interop.layer_keys import LayerTypes, PositionsInWindows, repeated
+from interop.layer_keys import LayerTypes, PositionsInWindows, one_full_in
 from interop.position_keys import Rope
 from interop.tensor_names import by_head_rows
 
@@ -52,7 +52,7 @@ COHERE2 = Family(
         Activation("hidden_act", "silu", gated=True),
         Plain("layer_norm_eps", "norm_eps", 1e-5),
         Rope(),
-        LayerTypes(repeated("wwwf"), 4_096, extra=("sliding_window_pattern",)),
+        LayerTypes(one_full_in(4), 4_096),
         PositionsInWindows(),
         *ATTENTION_BIAS,
         Plain("logit_scale", "logit_scale", 0.0625),

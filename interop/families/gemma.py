@@ -9,7 +9,7 @@ from interop.families.llama import ATTENTION_BIAS, NAMES, NO_BIAS, ROPE_AND_RMSN
 from interop.families.qwen import QK_NORM
 from interop.family import Family
 from interop.keys import Activation, Changed, Computed, Plain, whole
-from interop.layer_keys import LayerTypes, repeated
+from interop.layer_keys import LayerTypes, one_full_in
 from interop.position_keys import Rope, RopeByLayer
 
 FIXED = {**ROPE_AND_RMSNORM, **NO_BIAS, "norm_unit_offset": True}
@@ -55,7 +55,7 @@ GEMMA2 = Family(
         *heads(4, 256),
         Activation("hidden_activation", "gelu_pytorch_tanh", gated=True),
         Plain("rms_norm_eps", "norm_eps", 1e-6),
-        LayerTypes(repeated("wf"), 4_096),
+        LayerTypes(one_full_in(2), 4_096),
         Rope(),
         *ATTENTION_BIAS,
         EMBEDDING_SCALE,
@@ -79,7 +79,7 @@ GEMMA3 = Family(
         *heads(4, 256),
         Activation("hidden_activation", "gelu_pytorch_tanh", gated=True),
         Plain("rms_norm_eps", "norm_eps", 1e-6),
-        LayerTypes(repeated("wwwwwf"), 4_096, extra=("sliding_window_pattern", "_sliding_window_pattern")),
+        LayerTypes(one_full_in(6), 4_096),
         RopeByLayer(1_000_000.0, 10_000.0),
         *ATTENTION_BIAS,
         EMBEDDING_SCALE,

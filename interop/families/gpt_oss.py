@@ -7,7 +7,7 @@ The released files hold the experts in four bits (MXFP4), which cannot be read h
 from interop.families.llama import NAMES, ROPE_AND_RMSNORM, heads, sizes
 from interop.family import Family
 from interop.keys import Plain
-from interop.layer_keys import LayerTypes, repeated
+from interop.layer_keys import LayerTypes, one_full_in
 from interop.position_keys import Rope
 from interop.tensor_names import stacked, stacked_in_turn
 
@@ -20,7 +20,7 @@ GPT_OSS = Family(
         *sizes(201_088, 2_880, 2_880, 36, 64, 131_072, of_experts=True),
         *heads(8, 64),
         Plain("rms_norm_eps", "norm_eps", 1e-5),
-        LayerTypes(repeated("wf"), 128),
+        LayerTypes(one_full_in(2), 128),
         Rope(theta=150_000.0, default={"rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
                                        "truncate": False, "original_max_position_embeddings": 4_096}),
         Plain("attention_bias", "qkv_bias", True),

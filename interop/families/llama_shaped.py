@@ -114,7 +114,7 @@ SMOLLM3 = Family(
         Plain("rms_norm_eps", "norm_eps", 1e-6),
         Rope(theta=2_000_000.0),
         NoPositionLayers(),
-        LayerTypes(from_layer_on, None, extra=("max_window_layers",), switch="use_sliding_window"),
+        LayerTypes(from_layer_on, None, switch="use_sliding_window"),
         *ATTENTION_BIAS,
         Plain("mlp_bias", "mlp_bias", False),
         Plain("tie_word_embeddings", "tie_embeddings", True),

@@ -8,7 +8,7 @@ from interop.families.llama import ATTENTION_BIAS, NAMES, NO_BIAS, ROPE_AND_RMSN
 from interop.families.qwen import EXPERTS, QK_NORM
 from interop.family import Family
 from interop.keys import Activation, Plain
-from interop.layer_keys import LayerTypes, repeated
+from interop.layer_keys import LayerTypes, one_full_in
 from interop.position_keys import Rope, RopeByLayer
 
 OUTPUT_NORMS = {"attention_output_norm": "post_attention_layernorm", "mlp_output_norm": "post_feedforward_layernorm"}
@@ -58,7 +58,7 @@ OLMO3 = Family(
         *heads(free_width=False),
         Activation("hidden_act", "silu", gated=True),
         Plain("rms_norm_eps", "norm_eps", 1e-5),
-        LayerTypes(repeated("wwwf"), 4_096),
+        LayerTypes(one_full_in(4), 4_096),
         RopeByLayer(500_000.0, None),
         *ATTENTION_BIAS,
         Plain("tie_word_embeddings", "tie_embeddings", False),

@@ -11,7 +11,7 @@ from interop.keys import Activation, Changed, Plain
 from interop.layer_keys import LayerTypes, WindowEverywhere, from_layer_on
 from interop.position_keys import Rope
 
-WINDOWS = LayerTypes(from_layer_on, None, extra=("max_window_layers",), switch="use_sliding_window")
+WINDOWS = LayerTypes(from_layer_on, None, switch="use_sliding_window")
 QK_NORM = {"attention.query_norm.norm": "self_attn.q_norm", "attention.key_norm.norm": "self_attn.k_norm"}
 EXPERTS = {
     "mlp.router.score_proj": "mlp.gate",
