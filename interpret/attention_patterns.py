@@ -1,6 +1,8 @@
 """Where every head looks: the attention patterns of all layers for one text.
 
-    pattern[query, key] = how much of the token `key` the token `query` takes in      rows sum to 1, key <= query
+    pattern[query, key] = how much of the token `key` the token `query` takes in          key <= query
+
+Rows sum to 1, or to less where the model has sinks, which take a share for nothing (components/attention_sinks.py).
 
 Paper: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1; read as a picture of what a head does since Clark et al.
 2019, arXiv:1906.04341. Shapes: tokens [pos] -> for each layer [head query key].
