@@ -15,6 +15,7 @@ PAGES = (
     ("pages/generate_text.py", "Generate", ":material/edit_note:", "generate"),
     ("pages/compare_runs.py", "Compare", ":material/compare_arrows:", "compare"),
     ("pages/look_inside.py", "Look inside", ":material/search_insights:", "look-inside"),
+    ("pages/fine_tune.py", "Fine-tune", ":material/instant_mix:", "fine-tune"),
     ("pages/try_tokenizers.py", "Tokenizers", ":material/content_cut:", "tokenizers"),
     ("pages/learn_chapters.py", "Learn", ":material/school:", "learn"),
 )

@@ -26,7 +26,7 @@ PANELS = ("Drawing", "Code", "Numbers", "Proof")
 
 def show_run(run_id: str) -> None:
     """The run that the address names."""
-    from ui import live
+    from ui import before_after, live
 
     try:
         run = folder.open_run(folder.CHECKPOINTS, run_id)
@@ -36,13 +36,22 @@ def show_run(run_id: str) -> None:
         st.page_link("pages/train_model.py", label="Build a model", icon=":material/arrow_back:")
         return
     live.live_view(run)
+    before_after.draw(run)
     with st.container(horizontal=True, vertical_alignment="center", key="after_run"):
         st.button("Build another model", key="build-another", icon=":material/add:", on_click=st.query_params.clear)
         if config := live.read_config(run):
             st.button(
                 "Build from these settings", key="build-from", icon=":material/tune:", on_click=build_from,
-                args=(config, ), disabled=not (is_preset(config.preset) and has_size(config.preset or "", config.size)),
+                args=(config, ),
+                disabled=not (
+                    is_preset(config.preset) and has_size(config.preset or "", config.size)
+                    and config.data.text_kind == "text"
+                ),
             )  # fmt: skip
+        if live.has_checkpoint(run):
+            st.page_link(
+                "pages/fine_tune.py", label="Fine-tune", icon=":material/instant_mix:", query_params={"from": run.id}
+            )
         st.space("stretch")
         deleting.draw_button(run, live=deleting.is_live(run))
 

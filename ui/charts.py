@@ -71,8 +71,8 @@ def loss_figure(curves: Curves, color: str, view: View, baselines: Mapping[str, 
     points = {"mode": "lines+markers", "marker": {"color": ink, "size": 6}, "cliponaxis": False} if few else {}
     lines.append(curve_line(curves.validation, ink, 1.5 if few else 1, "validation", **points))
     if curves.parents_text[0]:
-        dashed: dict[str, Any] = {"line": {"color": WARNING[view.theme], "width": 1.5, "dash": "dash"}}
-        dashed |= points | {"marker": {"color": WARNING[view.theme], "size": 5}} if few else {}
+        dashed: dict[str, Any] = {"line": {"color": ink, "width": 1.5, "dash": "dash"}}
+        dashed |= points | {"marker": {"color": ink, "size": 6, "symbol": "circle-open"}} if few else {}
         lines.append(curve_line(curves.parents_text, ink, 1.5, "on the parent's text", **dashed))
     figure = new_figure("", HEIGHT, view, lines)
     # Room to the left of 0, where the first point of the validation would otherwise lie on the numbers.

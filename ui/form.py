@@ -14,12 +14,17 @@ import streamlit as st
 
 from config.data_config import DataConfig
 from config.fields import FieldInfo, Settings, describe, is_active
+from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
 from config.presets import preset_info
 from config.train_config import TrainConfig
 
-SECTIONS: dict[str, type[Settings]] = {"model": ModelConfig, "data": DataConfig, "training": TrainConfig}
-NOT_IN_FORM = {"d_vocab", "text_file"}  # one follows the tokenizer, the other has a panel of its own
+SECTIONS: dict[str, type[Settings]] = {
+    "model": ModelConfig, "data": DataConfig, "training": TrainConfig,
+    "tune_model": ModelConfig, "tune_data": DataConfig, "tune": TrainConfig, "lora": LoraConfig,  # of Fine-tune
+}  # fmt: skip
+# One follows the tokenizer, the others have panels of their own.
+NOT_IN_FORM = {"d_vocab", "text_file", "text_kind", "prompt_field", "response_field", "pair_template"}
 ALL_SWITCHES = "all-switches"  # where the session says that switches of single families are wanted, too
 MOST_OPEN_GROUPS = 3  # behind "More"; where there are more of them, each opens by itself
 WIDEST_CHOICE = 42  # characters that fit as segments into one row; longer lists become a drop-down
@@ -78,9 +83,17 @@ def _leading_number(text: str) -> float:
 def shown(section: str, *, basic: bool, group: str = "") -> list[FieldInfo]:
     """The fields of a section that belong before (`basic`) or behind "More" and have an effect now."""
     values = read(section)
-    infos = describe(SECTIONS[section]).values()
-    active = [info for info in infos if info.name not in NOT_IN_FORM and is_active(info, values)]
-    return [info for info in active if info.basic == basic and group in ("", info.group) and is_asked_for(info, values)]
+    return [
+        info
+        for info in active(section)
+        if info.basic == basic and group in ("", info.group) and is_asked_for(info, values)
+    ]
+
+
+def active(section: str) -> list[FieldInfo]:
+    """The fields of a section that have a control and an effect now."""
+    values, infos = read(section), describe(SECTIONS[section]).values()
+    return [info for info in infos if info.name not in NOT_IN_FORM and is_active(info, values)]
 
 
 def is_asked_for(info: FieldInfo, values: Mapping[str, Any]) -> bool:
@@ -171,14 +184,14 @@ def control(section: str, info: FieldInfo) -> None:
     else:
         number_format = "%g" if info.type is float else "%d"
         # value=None: a field that was emptied says so, instead of turning into a zero that nobody has typed.
-        placeholder = placeholder_of(info) if section == "training" else info.typical
+        placeholder = placeholder_of(section, info) if section in ("training", "tune") else info.typical
         st.number_input(step=step_of(info), format=number_format, value=None, placeholder=placeholder, **shared)
 
 
-def placeholder_of(info: FieldInfo) -> str:
+def placeholder_of(section: str, info: FieldInfo) -> str:
     """What an empty field of the training stands for, as long as the rest of the form can say it."""
     try:
-        training = TrainConfig(**read("training") | {info.name: None})
+        training = TrainConfig(**read(section) | {info.name: None})
     except ValueError:
         return info.typical
     if info.name == "warmup_steps" and training.epochs is None:

@@ -12,6 +12,7 @@ from config.errors import RunError
 from config.run_config import RunConfig
 from config.sizes import count_parameters
 from runs.baselines import overtaken_sentence, read_baselines
+from runs.checkpoints import find_steps
 from runs.folder import RunFolder, open_run
 from runs.state import RunStatus, read_status
 from ui import charts, expert_charts, plot, run_details, run_header, samples, uploads
@@ -74,6 +75,11 @@ def _draw_imported(run: RunFolder, config: RunConfig | None) -> None:
             size = str(error)
         source = [] if config is None else [config.data.text_file, f"{config.data.tokenizer_type} tokens"]
         st.caption(literal(" · ".join([size, *source])))
+
+
+def has_checkpoint(run: RunFolder) -> bool:
+    """Whether another run can begin from this one."""
+    return bool(find_steps(run.path))
 
 
 def shown_text(path: str) -> str:

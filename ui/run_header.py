@@ -39,7 +39,18 @@ def draw_title(run: RunFolder, status: RunStatus, config: RunConfig | None) -> N
         st.badge(words.word, icon=words.icon, color=words.color, help=words.meaning)
         st.space("stretch")
         _draw_buttons(run, status)
-    st.caption(" · ".join(([model_title(config)] if config else []) + [run.id]))
+    facts = [model_title(config), *_origin(run, config)] if config else []
+    st.caption(" · ".join([*facts, run.id]))
+
+
+def _origin(run: RunFolder, config: RunConfig) -> list[str]:
+    """What a run began from, and whether adapters are trained."""
+    found = [f"LoRA of rank {config.lora.lora_rank}"] if config.lora.is_on else []
+    if config.parent:
+        parent = RunFolder(run.path.parent / config.parent.run)
+        name = literal(parent.read_label().name) if parent.path.is_dir() else f"run {config.parent.run}, deleted since"
+        found.insert(0, f"from step {config.parent.step:,} of {name}")
+    return found
 
 
 def _draw_buttons(run: RunFolder, status: RunStatus) -> None:

@@ -18,8 +18,17 @@ from ui.writing import Writing, joined
 from ui.writing_desk import LONGEST_PROMPT, LOOK_SECONDS
 
 MOST = 4  # columns
-SHEETS = "side_by_side"  # session key: what was written last
+SHEETS = "side"  # session key: what was written last
 LENGTHS = (100, 200, 400)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One column: a checkpoint and what it is called."""
+
+    name: str
+    color: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -42,23 +51,35 @@ class Sheet:
 def draw(picked: Picked) -> None:
     """Prompt and settings, then a column for each checkpoint."""
     runs = [picked.reference, *picked.others]
-    writers = [(summary, path) for summary in runs if (path := _checkpoint(summary))][:MOST]
+    found = [(summary, path) for summary in runs if (path := _checkpoint(summary))][:MOST]
+    writers = [Writer(summary.label.name, charts.run_color(summary.label, theme()), path) for summary, path in found]
     if not writers:
         st.caption("None of these runs has a checkpoint yet.")
         return
+    note = f"The first {len(writers)} with a checkpoint write." if len(runs) > len(writers) else ""
+    draw_writers(writers, note=note)
+
+
+def draw_writers(writers: Sequence[Writer], *, key: str = SHEETS, prompt: str = "", note: str = "") -> None:
+    """Prompt and settings, then a column for each of these checkpoints.
+
+    Args:
+        key: where the session keeps what was written last.
+        prompt: what stands in the field at first.
+    """
     engine.warm_up()
+    st.session_state.setdefault(f"{key}_prompt", prompt)
     prompt = st.text_area(
-        "Prompt", key="side_prompt", height=80, max_chars=LONGEST_PROMPT, persist_state="session",
+        "Prompt", key=f"{key}_prompt", height=80, max_chars=LONGEST_PROMPT, persist_state="session",
         placeholder="The beginning of a text. Empty: each model starts on a new line.",
     )  # fmt: skip
     settings = _ask_settings()
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Write with each", icon=":material/edit_note:", type="primary", key="write_each"):
-            st.session_state[SHEETS] = [_begin(summary, path, prompt, settings) for summary, path in writers]
+            st.session_state[key] = [_begin(writer, prompt, settings) for writer in writers]
         st.caption(f"{describe(settings)} · seed {settings.seed} for all")
-        if len(runs) > len(writers):
-            st.caption(f"The first {len(writers)} with a checkpoint write.")
-    sheets: Sequence[Sheet] = st.session_state.get(SHEETS, ())
+        st.caption(note)
+    sheets: Sequence[Sheet] = st.session_state.get(key, ())
     active = any(sheet.active for sheet in sheets)
     st.fragment(_draw_sheets, run_every=LOOK_SECONDS if active else None, key="side_texts")(sheets, was_active=active)
 
@@ -89,19 +110,18 @@ def _ask_settings() -> SamplerSettings:
     return SamplerSettings(**PRESETS[manner or "balanced"], seed=seed, max_new_tokens=length or LENGTHS[1])
 
 
-def _begin(summary: Summary, path: str, prompt: str, settings: SamplerSettings) -> Sheet:
+def _begin(writer: Writer, prompt: str, settings: SamplerSettings) -> Sheet:
     """Let one checkpoint write; it waits for the others before it."""
-    color = charts.run_color(summary.label, theme())
-    step = int(path.rpartition("_")[2])
+    path, step = writer.path, int(writer.path.rpartition("_")[2])
     try:
         stamp = engine.checkpoint_stamp(path)
         facts = engine.check_prompt(path, stamp, prompt)
         if facts.problem:
-            return Sheet(summary.label.name, color, step, prompt, problem=facts.problem)
+            return Sheet(writer.name, writer.color, step, prompt, problem=facts.problem)
         writing = engine.write(path, stamp, facts.tokens, [()], settings)
     except ValueError as error:  # checkpoint, settings or prompt: each has its sentence
-        return Sheet(summary.label.name, color, step, prompt, problem=str(error))
-    return Sheet(summary.label.name, color, step, prompt, writing)
+        return Sheet(writer.name, writer.color, step, prompt, problem=str(error))
+    return Sheet(writer.name, writer.color, step, prompt, writing)
 
 
 def _draw_sheets(sheets: Sequence[Sheet], was_active: bool) -> None:

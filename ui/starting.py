@@ -1,6 +1,6 @@
 """Starting a run from the page: its folder is made, its worker spawned, and nothing is waited for."""
 
-from config.errors import ConfigError, RunError
+from config.errors import CheckpointError, ConfigError, RunError
 from config.run_config import RunConfig
 from runs import folder, launch
 from runs.folder import RunFolder
@@ -17,6 +17,6 @@ def start_run(config: RunConfig, command: str = "") -> tuple[RunFolder | None, s
     try:
         run = folder.create_run(folder.CHECKPOINTS, config, origin)
         launch.launch(run)
-    except (ConfigError, RunError, OSError) as error:
+    except (ConfigError, RunError, CheckpointError, OSError) as error:
         return None, f"The training could not be started: {error}"
     return run, ""

@@ -9,15 +9,18 @@ from runs.files import write_atomically
 FOLDER = ".uploads"  # beside the runs
 
 
-def store(content: bytes, checkpoints: Path) -> Path:
+def store(content: bytes, checkpoints: Path, suffix: str = ".txt") -> Path:
     """Put an uploaded text where the worker can read it; the same content is the same file.
+
+    Args:
+        suffix: what the name ends with, for texts that are read by their kind.
 
     Raises:
         TextError: it is empty, or there is no room for it.
     """
     if not content.strip():
         raise TextError("the uploaded file is empty: choose one with text in it")
-    path = checkpoints / FOLDER / f"{hashlib.sha256(content).hexdigest()}.txt"
+    path = checkpoints / FOLDER / f"{hashlib.sha256(content).hexdigest()}{suffix}"
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
