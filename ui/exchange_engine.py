@@ -81,6 +81,8 @@ def import_zip(content: bytes, name: str, checkpoints: Path) -> Answer:
 
 def _call(*arguments: str) -> Answer:
     """Run the command line to its end, in a session of its own: it goes on when the server is stopped."""
+    if any("\0" in argument for argument in arguments):
+        return Answer(problem="a path cannot contain a NUL character")
     done = subprocess.run(
         [sys.executable, "-m", "interop.hugging_face", *arguments], cwd=REPOSITORY, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, start_new_session=True, check=False,

@@ -19,7 +19,7 @@ from ui import charts, expert_charts, plot, run_details, run_header, samples, up
 from ui.charts import View
 from ui.curves import X_COLUMNS, RunReader, read_run
 from ui.settle import settle
-from ui.states import steps_text
+from ui.states import steps_text, trained_elsewhere
 from ui.words import count, literal
 
 REFRESH_SECONDS = 1.0
@@ -44,7 +44,7 @@ def _draw_live(run: RunFolder, drawn_live: bool) -> None:
     config = read_config(run)
     run_header.draw_title(run, status, config)
     run_header.draw_message(status, names_of(run, status))
-    if status.state == "finished" and not status.step:
+    if trained_elsewhere(status):
         _draw_imported(run, config)
         return
     if status.state == "queued" and not len(reader.metrics):

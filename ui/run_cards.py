@@ -1,5 +1,6 @@
 """The latest runs as cards: name, state, steps, best validation loss and its curve so far."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -7,14 +8,15 @@ import streamlit as st
 
 from config import presets
 from config.errors import RunError
+from config.sizes import count_parameters
 from runs import folder
 from runs.folder import RunFolder
 from runs.state import read_status
 from ui import charts, deleting, sparkline
 from ui.curves import read_run
 from ui.live import theme
-from ui.states import STATES, steps_text
-from ui.words import counted, literal, number
+from ui.states import STATES, steps_text, trained_elsewhere
+from ui.words import count, counted, literal, number
 
 SHOWN = 4  # more are behind an expander: every run can be found from here
 CURVE_POINTS = 60
@@ -52,10 +54,20 @@ def draw_card(run: RunFolder) -> None:
             st.badge(words.word, color=words.color, icon=words.icon, help=words.meaning)
             deleting.draw_button(run, live=status.live, label="")
         st.caption(f"{literal(title_of(run))} · {steps_text(status)}")
+        if trained_elsewhere(status):
+            draw_size(run)
+            return
         title, loss, step = newest_loss(run)
         st.metric(title, number(loss), delta=f"at step {step:,.0f}" if loss is not None else None, **QUIET_DELTA)
         color = charts.run_color(run.read_label(), theme())
         sparkline.show(evaluations(run), color=color, key=f"curve-{run.id}", alt="Validation loss over the run.")
+
+
+def draw_size(run: RunFolder) -> None:
+    """What there is to tell of a model that was never trained here."""
+    with contextlib.suppress(RunError):
+        config = run.read_model_config()
+        st.metric("Parameters", count(count_parameters(config)), delta=f"{config.d_vocab:,} tokens", **QUIET_DELTA)
 
 
 def newest_loss(run: RunFolder) -> tuple[str, float | None, float]:

@@ -32,9 +32,14 @@ STATES = {
 }  # fmt: skip
 
 
+def trained_elsewhere(status: RunStatus) -> bool:
+    """Whether the run was imported: it is finished, and no step was ever made here."""
+    return status.state == "finished" and not status.step
+
+
 def steps_text(status: RunStatus) -> str:
     """1,240 of 2,000 steps; of a run that was imported and never trained here, that."""
-    if status.state == "finished" and not status.step:
+    if trained_elsewhere(status):
         return "trained elsewhere"
     if status.max_steps is None:
         return f"step {status.step:,}" if status.step else "no steps yet"

@@ -90,3 +90,4 @@ def test_what_no_family_can_say_has_no_button(checkpoints):
 def test_the_command_runs_in_a_process_and_answers_with_its_last_line(checkpoints, tmp_path):
     answer = exchange_engine.import_folder(tmp_path / "nowhere", checkpoints)
     assert answer == Answer(problem=f"There is no folder {tmp_path / 'nowhere'}.")
+    assert "NUL" in exchange_engine.import_folder(Path("a\0b"), checkpoints).problem
