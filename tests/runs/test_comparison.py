@@ -43,6 +43,7 @@ LLAMA = make()
         (make(tie_embeddings=True, mlp="gelu"), "LLaMA tiny with GELU MLP instead of SwiGLU MLP, tie embeddings on"),
         (make(training={"seed": 2674}), "LLaMA tiny with seed 2674 instead of 1337"),
         (make(training={"lr": 2e-3}), "LLaMA tiny with twice the learning rate"),  # and not also its final one
+        (make(training={"epochs": 2.5}), "LLaMA tiny with epochs 2.5"),  # instead of nothing
         (make(training={"eval_interval": 7}), WATCHED_DIFFERENTLY),
         (make(implementation="einops"), "LLaMA tiny with implementation einops instead of fused"),
         (make(data={"text_file": "/secret/place/tale.txt"}), "LLaMA tiny with text tale.txt instead of training.txt"),
