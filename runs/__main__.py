@@ -16,7 +16,7 @@ from pathlib import Path
 
 from config.errors import ConfigError, RunError
 from config.flags import SentenceParser
-from runs import compare_command, control, launch, race_command
+from runs import compare_command, control, label_command, launch, race_command
 from runs.folder import CHECKPOINTS, RunFolder, delete_run, find_run, list_runs
 from runs.names import clean_name, clean_note
 from runs.shared_files import size_on_disk
@@ -159,6 +159,7 @@ ACTIONS: dict[str, Callable[[RunFolder], str]] = {
     "delete": _delete,
 }
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "label": label_command.label,
     "compare": compare_command.compare,
     "race": race_command.race,
     "scale": race_command.scale,

@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from runs import folder
-from runs.folder import list_runs
+from runs.folder import RunFolder, list_runs
 from runs.summaries import Summary, SummaryBook, change_sentence
 from ui import charts, steady_choice
 from ui.run_picker import made_at
@@ -56,6 +56,13 @@ def read_summaries() -> list[Summary]:
 def tick(ids: Sequence[str]) -> None:
     """Compare these runs from now on, whatever is ticked."""
     st.session_state.update({TICKED: list(ids), TICKED_ANEW: True})
+
+
+def with_predecessor(run: RunFolder) -> list[str]:
+    """The ids of a run and of the one that was made before it: what somebody who changes one thing wants to compare."""
+    runs = list_runs(run.path.parent)
+    at = runs.index(run) if run in runs else 0
+    return [found.id for found in runs[at : at + 2]]
 
 
 def pick(summaries: Sequence[Summary], theme: str) -> Picked:

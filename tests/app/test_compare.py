@@ -10,7 +10,7 @@ from runs.files import write_json
 from runs.folder import RunFolder
 from tests.app.compare_page import curves, healthy, html_of, make, open_page, plots, table, text_of, tick
 from tests.app.fake_runs import alive
-from ui import run_table
+from ui import overlay, run_table
 
 HOSTILE = "<b>bold</b> :red[x] $x$ [a](http://x.example) `c`"
 
@@ -195,3 +195,23 @@ def test_a_dozen_curves_at_most(checkpoints):
     app = tick(open_page(), *made)
     assert len(curves(app)) == 12 and "newest 12 of the 13" in text_of(app)
     assert {line["line"]["dash"] for line in curves(app)} == {"solid", "dash"}
+
+
+def test_a_run_page_leads_to_its_comparison_with_the_one_before(runs):
+    app = open_page()
+    app.switch_page("pages/train_model.py")
+    app.query_params["run"] = runs[1].id
+    healthy(app.run())
+    healthy(app.button(key="compare-run").click().run())
+    assert app.title[0].value == "Compare runs"
+    assert [line["name"] for line in curves(app)] == ["alibi-otter", "plain-wren"]
+    assert run_table.with_predecessor(runs[0]) == [runs[0].id]
+
+
+def test_a_better_loss_of_a_live_run_is_news(runs):
+    with alive(runs[0], "running") as writer:
+        (summary,) = [found for found in run_table.read_summaries() if found.run == runs[0]]
+        assert not overlay._is_news(summary)
+        writer.update(best_val_loss_nats=1.0)
+        assert overlay._is_news(summary)
+    assert not any(overlay._is_news(found) for found in run_table.read_summaries() if found.status.terminal)

@@ -143,7 +143,7 @@ def flags_of(*parsers) -> set[str]:
 def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
     known |= flags_of(prepare.build_parser(), race_command.make_race_parser(), race_command.make_scale_parser())
-    known |= flags_of(compare_command.make_parser(), race_command.make_experts_parser())
+    known |= flags_of(compare_command.make_parser(), race_command.make_experts_parser(), label_command.make_parser())
     for benchmark in (ROOT / "benchmarks").glob("*.py"):
         known |= set(re.findall(r'"(--[a-z]\w*)"', benchmark.read_text(encoding="utf-8")))
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
@@ -215,7 +215,7 @@ def test_the_commands_of_the_readme_run_one_after_the_other(clone, monkeypatch, 
                 assert train.main([*flags] if "--run" in flags else [*flags, *SMALL, *less_text]) == 0, line
             case ["infer.py", *flags]:
                 assert infer.main([*flags, "--device", "cpu"]) == 0, line
-            case ["python", "-m", "runs", "race" | "scale" | "compare" as action, *flags]:
+            case ["python", "-m", "runs", "label" | "race" | "scale" | "compare" as action, *flags]:
                 with monkeypatch.context() as patch:
                     patch.setattr("runs.launch.launch", lambda run: None)
                     assert runs_command.main([action, *flags]) == 0, line

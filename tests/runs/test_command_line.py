@@ -153,3 +153,21 @@ def test_a_reader_that_has_seen_enough_is_no_error(root: Path, run: RunFolder):
     )
     os.close(write)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_label_is_shown_and_changed_by_parts(root: Path, run: RunFolder):
+    run.write_label(name="brave-otter", color=2)
+    assert call(root, "label", "brave").stdout == f"{run.id}: brave-otter, colour 2\n"
+    changed = call(root, "label", run.id, "--note", "with ALiBi", "--star", "on", "--color", "5")
+    assert changed.stdout == f"{run.id}: brave-otter ★, colour 5\nwith ALiBi\n"
+    renamed = call(root, "label", "brave-otter", "--name", "deep\x1b[31m", "--star", "off", "--note", "")
+    assert renamed.stdout == f"{run.id}: deep [31m, colour 5\n"
+    label = run.read_label()
+    assert (label.name, label.note, label.star, label.color) == ("deep [31m", "", False, 5)
+    for arguments, sentence in (
+        (("label", "nobody"), "There is no run 'nobody'"),
+        (("label", run.id, "--color", "7"), "--color 7 is not one of"),
+        (("label", run.id, "--colour", "1"), "did you mean --color?"),
+    ):
+        refused = call(root, *arguments)
+        assert (refused.returncode, refused.stdout) == (2, "") and sentence in refused.stderr
