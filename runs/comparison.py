@@ -14,6 +14,7 @@ from typing import Any
 from config.fields import FieldInfo, Settings, describe, is_active
 from config.presets import changed_fields, is_preset, title_of
 from config.run_config import RunConfig
+from runs.names import clean_name
 from runs.setting_words import SLOTS, change_in_words, value_in_words
 
 SAME = "the same configuration"
@@ -64,10 +65,11 @@ def find_differences(configs: Sequence[RunConfig]) -> list[Difference]:
         if any(value != (info.default if _NONE in values else with_effect[0]) for value in with_effect):
             words = tuple(NO_EFFECT if value is _NONE else value_in_words(info, value.shown) for value in values)
             found.append(Difference(SECTION_TITLES.get(key[0], key[0].title()), info.title, words))
-    implementations = tuple(config.implementation for config in configs)
-    if len(set(implementations)) > 1:
-        found.append(Difference("Architecture", "Implementation", implementations))
-    return found
+    whole = {
+        ("Architecture", "Implementation"): tuple(config.implementation for config in configs),
+        ("Training", "Begins from"): tuple(_beginning(config) for config in configs),
+    }
+    return found + [Difference(*titles, words) for titles, words in whole.items() if len(set(words)) > 1]
 
 
 @lru_cache(maxsize=4_096)
@@ -82,6 +84,8 @@ def what_changed(reference: RunConfig, other: RunConfig) -> str:
     phrases = [change_in_words(infos[key], now[key].shown, before[key].shown) for key in telling]
     if other.implementation != reference.implementation:
         phrases.append(f"implementation {other.implementation} instead of {reference.implementation}")
+    if _beginning(other) != _beginning(reference):
+        phrases.append(f"{_beginning(other)} instead of {_beginning(reference)}")
     if not phrases and not explained and model_name(other) == model_name(reference):
         return WATCHED_DIFFERENTLY if changed else SAME
     if len(phrases) > MOST_PHRASES:
@@ -89,6 +93,13 @@ def what_changed(reference: RunConfig, other: RunConfig) -> str:
     if not phrases:
         return head
     return f"{head}{',' if ' instead of ' in head else ''} with {', '.join(phrases)}"
+
+
+def _beginning(config: RunConfig) -> str:
+    """Where the first weights come from."""
+    if config.parent is None:
+        return "new weights"
+    return f"the weights of step {config.parent.step:,} of {clean_name(config.parent.run)}"
 
 
 def _head(reference: RunConfig, other: RunConfig) -> tuple[str, set[Key]]:

@@ -67,6 +67,11 @@ def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
 
 
 def _line_up_with(first: RunConfig, config: RunConfig) -> Entry:
+    if config.parent and config.model.n_ctx != first.model.n_ctx:
+        raise RunError(
+            f"A fine-tuned model keeps the context of its checkpoint, {config.model.n_ctx:,}: it cannot race with "
+            f"{first.model.n_ctx:,}."
+        )
     shared = {name: getattr(first.training, name) for name in SHARED}
     if first.training.batch_size % config.training.grad_accumulation:
         shared["grad_accumulation"] = first.training.grad_accumulation
@@ -86,11 +91,14 @@ def at_sizes(config: RunConfig, sizes: Sequence[str]) -> list[Entry]:
     What `config` changes in its preset (ALiBi in a LLaMA) is changed at every size; what a size says is not.
 
     Raises:
-        RunError: the configuration has no preset, or too few, too many or equal sizes are given.
+        RunError: the configuration has no preset or begins from a checkpoint, or the sizes are too few, too many or
+            given twice.
         ConfigError: there is no such size, or it cannot be trained so.
     """
     if config.preset is None or config.size is None:
         raise RunError("Only a preset comes in several sizes: this run has an architecture of its own.")
+    if config.parent:
+        raise RunError("A fine-tuned model has the size of its checkpoint: several sizes have to begin anew.")
     if len(set(sizes)) != len(sizes):
         raise RunError(f"A size is given twice: {', '.join(sizes)}.")
     own = changed_fields(config.model, config.preset, config.size)
@@ -156,6 +164,7 @@ class BatchMatch:
     steps: int  # that all of them have done
     first_difference: int | None = None  # the step whose batches differ
     unknown: bool = False  # one of them has not noted what it read
+    last: int = 0  # of those steps
 
     @property
     def sentence(self) -> str:
@@ -164,16 +173,17 @@ class BatchMatch:
             return ""
         if self.first_difference is not None:
             return f"They read different batches from step {self.first_difference:,} on."
-        return f"They read the very same batches: equal hashes up to step {self.steps:,}."
+        return f"They read the very same batches: equal hashes up to step {self.last:,}."
 
 
 def compare_batches(readers: Sequence[MetricsReader]) -> BatchMatch:
-    """Compare the hashes that runs noted of their batches, step by step."""
-    hashes = [reader.columns("batch_hash")["batch_hash"] for reader in readers]
-    steps = min(map(len, hashes), default=0)
-    rows = zip(*hashes, strict=False)
-    different = next((step for step, row in enumerate(rows, start=1) if any(found != row[0] for found in row)), None)
-    if different is None:
-        return BatchMatch(steps)
-    unknown = any(math.isnan(found[different - 1]) for found in hashes)
-    return BatchMatch(steps, different, unknown)
+    """Compare the hashes that runs noted of their batches, at the steps that all of them have done."""
+    columns = [reader.columns("step", "batch_hash") for reader in readers]
+    hashes = [dict(zip(column["step"], column["batch_hash"], strict=True)) for column in columns]
+    steps = sorted(set.intersection(*map(set, hashes))) if hashes else []
+    for step in steps:
+        found = {of_run[step] for of_run in hashes}
+        if len(found) > 1:  # NaN, of a run that has noted none, is not equal to itself
+            unknown = any(math.isnan(value) for value in found)
+            return BatchMatch(len(steps), int(step), unknown)
+    return BatchMatch(len(steps), last=int(steps[-1]) if steps else 0)

@@ -6,12 +6,14 @@ training.txt, and what was uploaded here before.
 """
 
 import re
+from collections.abc import Collection
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
 from config.data_config import DataConfig
 from config.errors import Problem
+from config.fields import describe
 from config.run_config import RunConfig
 from config.short_form import Spoken, from_words, to_words
 from runs import folder
@@ -37,7 +39,7 @@ def fill_from_address() -> None:
     st.session_state[OPENED] = words
     twice = [Problem(name, f"{name[:60]} is given {len(given)} times") for name, given in words.items() if given[1:]]
     spoken = from_words({name: given[0] for name, given in words.items() if not given[1:]})
-    problems = [*twice, *spoken.problems, *_unknown_text(spoken)]
+    problems = [*twice, *spoken.problems, *_unknown_text(spoken), *_no_control(spoken, words)]
     preset_buttons.apply_preset(spoken.architecture, spoken.model_size)
     st.session_state["implementation"] = spoken.implementation
     for section, values in spoken.values.items():
@@ -54,6 +56,15 @@ def _unknown_text(spoken: Spoken) -> list[Problem]:
     message = f"text_file {data['text_file'][:60]!r} is no text that this page knows: upload it here"
     data["text_file"] = DataConfig().text_file
     return [Problem("text_file", message)]
+
+
+def _no_control(spoken: Spoken, words: Collection[str]) -> list[Problem]:
+    """Settings of fine-tuning alone: nobody could see or change them in this form."""
+    problems = []
+    for name in sorted((form.NOT_IN_FORM - {"text_file"}) & set(words) & spoken.values["data"].keys()):
+        spoken.values["data"][name] = describe(DataConfig)[name].default
+        problems.append(Problem(name, f"{name} belongs to fine-tuning: this form has no control for it"))
+    return problems
 
 
 def is_known_text(path: str) -> bool:

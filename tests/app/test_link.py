@@ -106,6 +106,7 @@ def test_an_opened_form_can_be_changed_and_stays_changed():
         ({"text_file": f"/tmp/{'0' * 64}.txt"}, "is no text that this page knows"),
         ({"sample_prompt": "x" * 5_000}, "sample_prompt has 5,000 characters"),
         ({"d_vocab": "3"}, "d_vocab: unknown field"),
+        ({"text_kind": "pairs"}, "text_kind belongs to fine-tuning"),
         ({"__proto__": "1"}, "__proto__: unknown field"),
     ],
 )

@@ -19,7 +19,7 @@ import train
 from config.presets import PRESET_NAMES, SIZES, load_preset, size_fields
 from config.sizes import count_parameters
 from interop import hugging_face
-from runs import compare_command, race_command
+from runs import compare_command, label_command, race_command
 from tests.test_imports import RULES
 from text import command_line, prepare, storyteller
 

@@ -1,13 +1,16 @@
 """What sets runs apart, as a sentence and as rows: complete, and without what has no effect."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from config.data_config import DataConfig
 from config.errors import ConfigError
 from config.fields import SET, describe
+from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
+from config.parent import Parent
 from config.presets import PRESET_NAMES, SIZES, load_preset
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
@@ -134,3 +137,13 @@ def test_words_are_one_line_without_controls():
     assert value_in_words(info, "a/\x1b[31mred\u202e\n.txt") == "[31mred .txt"
     assert value_in_words(info, f"checkpoints/.uploads/{'0' * 64}.txt") == "an upload"
     assert in_running_text("RoPE base") == "RoPE base" and in_running_text("Learning rate") == "learning rate"
+
+
+def test_where_the_weights_come_from_is_told():
+    parent = Parent(run="20260101000000", step=1_500, path="x", weights_sha256="0" * 64, token_files="", carried="all")
+    tuned = replace(LLAMA, parent=parent, lora=LoraConfig(lora_rank=8))
+    beginning = "the weights of step 1,500 of 20260101000000 instead of new weights"
+    assert what_changed(LLAMA, tuned) == f"LLaMA tiny with LoRA rank 8, {beginning}"
+    rows = {row.title: row.words for row in find_differences([LLAMA, tuned])}
+    assert rows["Begins from"] == ("new weights", "the weights of step 1,500 of 20260101000000")
+    assert rows["LoRA rank"] == ("unset", "8")

@@ -8,6 +8,7 @@ import pytest
 
 from config.data_config import DataConfig
 from config.errors import ConfigError, RunError
+from config.lora_config import LoraConfig
 from config.parent import Parent
 from config.presets import load_preset, size_fields
 from config.run_config import RunConfig
@@ -132,6 +133,7 @@ HASH = 2**48 - 1  # the largest: it must survive being read as a float
     [
         ([HASH, 7, 8], "They read the very same batches: equal hashes up to step 3."),
         ([HASH, 7], "They read the very same batches: equal hashes up to step 2."),
+        ([8], "They read different batches from step 1 on."),
         ([HASH, 9, 8], "They read different batches from step 2 on."),
         ([HASH - 1, 7, 8], "They read different batches from step 1 on."),
         ([None, None], ""),  # a run of an earlier version
@@ -142,6 +144,29 @@ def test_batches_are_compared_hash_by_hash(tmp_path, others: list, sentence: str
     readers = [reader(tmp_path, "a", [HASH, 7, 8]), reader(tmp_path, "b", others)]
     assert race.compare_batches(readers).sentence == sentence
     assert race.compare_batches([]).sentence == ""
+
+
+def test_batches_are_compared_step_by_step_also_where_one_began_later(tmp_path):
+    whole = reader(tmp_path, "a", [HASH, 7, 8])
+    late = tmp_path / "late"
+    late.write_text("".join(json.dumps({"step": step, "train_loss_nats": 1.0, "batch_hash": value}) + "\n"
+                            for step, value in ((2, 7), (3, 8), (4, 9))))  # fmt: skip
+    later = MetricsReader(late)
+    later.refresh(force=True)
+    match = race.compare_batches([whole, later])
+    assert (match.steps, match.first_difference, match.last) == (2, None, 3)
+
+
+PARENT = Parent(run="20260101000000", step=500, path="x", weights_sha256="0" * 64, token_files="", carried="weights")
+
+
+def test_a_fine_tuned_model_keeps_its_context_and_size():
+    tuned = replace(make(), parent=PARENT)
+    assert race.line_up([tuned, replace(tuned, lora=LoraConfig(lora_rank=4))])[1].config.lora.lora_rank == 4
+    with pytest.raises(RunError, match="keeps the context of its checkpoint, 64"):
+        race.line_up([make(size="small"), tuned])
+    with pytest.raises(RunError, match="has the size of its checkpoint"):
+        race.at_sizes(tuned, ["tiny", "small"])
 
 
 # --- from the command line ----------------------------------------------------------------------------------------
