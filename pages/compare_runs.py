@@ -14,6 +14,7 @@ from ui import (
     verdict,
 )
 from ui.live import theme
+from ui.picked import read_summaries
 
 TABS = {
     "Differences": run_differences.draw,
@@ -25,7 +26,7 @@ TABS = {
 }
 
 deleting.tell()
-summaries = run_table.read_summaries()
+summaries = read_summaries()
 st.title("Compare runs", anchor=False)
 if not summaries:
     with st.container(border=True, key="no_runs"):

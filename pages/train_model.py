@@ -15,10 +15,10 @@ from ui import (
     form,
     link,
     numbers_panel,
+    picked,
     preset_buttons,
     proof_panel,
     readiness,
-    run_table,
     text_panel,
 )
 
@@ -54,7 +54,7 @@ def show_run(run_id: str) -> None:
                 "pages/fine_tune.py", label="Fine-tune", icon=":material/instant_mix:", query_params={"from": run.id}
             )
         if st.button("Compare", key="compare-run", icon=":material/compare_arrows:"):
-            run_table.tick(run_table.with_predecessor(run))
+            picked.tick(picked.with_predecessor(run))
             st.switch_page("pages/compare_runs.py")
         st.space("stretch")
         deleting.draw_button(run, live=deleting.is_live(run))

@@ -9,11 +9,11 @@ from config.errors import ConfigError, RunError
 from config.sizes import count_active_parameters
 from runs import experts, race
 from runs.summaries import Summary
-from ui import charts, expert_charts, plot, racing, run_table
+from ui import charts, expert_charts, plot, racing
 from ui.charts import View
 from ui.curves import read_run
 from ui.live import theme
-from ui.run_table import Picked
+from ui.picked import Picked, tick
 from ui.words import count, literal, number
 
 N_EXPERTS, PER_TOKEN = "twin-experts", "twin-visits"  # session keys of the two numbers
@@ -116,6 +116,6 @@ def _train_twin(reference: Summary) -> None:
         dense, mixture = experts.pair(reference.config, n_experts, per_token)
         twin, ending = (dense, "dense") if has_experts(reference) else (mixture, "experts")
         runs = race.start(reference.run.path.parent, [twin], kind="race", endings=[ending], name=reference.label.name)
-        run_table.tick([reference.run.id, *(run.id for run in runs)])
+        tick([reference.run.id, *(run.id for run in runs)], reference=reference.run.id)
     except (ConfigError, RunError, OSError) as error:
         st.session_state[racing.PROBLEM] = f"Nothing was started: {error}"

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from runs import export
+from ui.picked import Picked
 from ui.report import report
-from ui.run_table import Picked
 
 
 def draw(picked: Picked) -> None:

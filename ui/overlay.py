@@ -12,7 +12,7 @@ from ui.charts import View
 from ui.comparison_charts import KINDS, UNITS, Overlay
 from ui.curves import read_run
 from ui.live import theme
-from ui.run_table import Picked
+from ui.picked import Picked
 from ui.settle import settle
 from ui.states import STATES
 from ui.words import literal, number

@@ -10,8 +10,8 @@ from config.run_config import RunConfig
 from runs import folder, race
 from runs.race import Entry
 from runs.summaries import Summary, change_sentence
-from ui import run_table
-from ui.run_table import Picked
+from ui import picked
+from ui.picked import Picked
 from ui.words import literal
 
 # Session keys: the menu of a race, and why the last click started nothing.
@@ -19,9 +19,9 @@ MENU, PROBLEM = "race", "race_problem"
 NEW_SEEDS = (1, 2)  # added to the seed of a run
 
 
-def draw_race(picked: Picked) -> None:
+def draw_race(compared: Picked) -> None:
     """A button that opens what a race of the ticked runs would be, and starts it."""
-    racers = [picked.reference, *picked.others][: race.MOST]
+    racers = [compared.reference, *compared.others][: race.MOST]
     configs = [summary.config for summary in racers if summary.config]
     if len(configs) < race.FEWEST:
         return
@@ -40,7 +40,7 @@ def draw_race(picked: Picked) -> None:
         steps = ask_steps(configs[0], "race_steps")
         entries = attempt(lambda: race.line_up([race.with_steps(config, steps) for config in configs]))
         for summary, entry in zip((s for s in racers if s.config), entries or (), strict=False):
-            what = "; ".join((change_sentence(picked.reference, summary), *entry.notes))
+            what = "; ".join((change_sentence(compared.reference, summary), *entry.notes))
             st.caption(f"**{literal(summary.label.name)}** · {literal(what)}")
         st.button(
             "Start the race", icon=":material/sports_score:", type="primary", key="start_race", disabled=not entries,
@@ -90,8 +90,8 @@ def start(entries: Sequence[Entry], kind: str, endings: Sequence[str] = ()) -> N
     except (ConfigError, RunError, OSError) as error:
         st.session_state[PROBLEM] = f"This could not be started: {error}"
         return
-    run_table.tick([run.id for run in runs])
-    st.session_state.update({run_table.REFERENCE: runs[0].id, MENU: False})
+    picked.tick([run.id for run in runs], reference=runs[0].id)
+    st.session_state[MENU] = False
 
 
 def tell_problem() -> None:

@@ -13,7 +13,7 @@ from ui.charts import Figure, View
 from ui.comparison_charts import Overlay
 from ui.curves import read_run
 from ui.overlay import MOST_DRAWN
-from ui.run_table import Picked
+from ui.picked import Picked
 from ui.words import count, number
 
 STYLE = """

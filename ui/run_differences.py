@@ -10,7 +10,7 @@ from runs.summaries import Summary
 from ui import charts
 from ui.live import theme
 from ui.overlay import MOST_DRAWN
-from ui.run_table import Picked
+from ui.picked import Picked
 
 
 def draw(picked: Picked) -> None:

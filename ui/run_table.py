@@ -7,7 +7,6 @@ ids of the runs, and a table with other rows is another widget that begins with 
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -15,98 +14,29 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from runs import folder
-from runs.folder import RunFolder, list_runs
-from runs.summaries import Summary, SummaryBook, change_sentence
-from ui import charts, steady_choice
+from runs.summaries import Summary, change_sentence
+from ui import charts, picked, steady_choice
+from ui.picked import Picked
 from ui.run_picker import made_at
 
-# Session keys.
-TICKED, TICKED_ANEW, FILTER = "compare_ticked", "compare_ticked_anew", "compare_filter"
-REFERENCE = "compare_reference"
-WRITTEN = "compare_written"  # addresses that this session has written: the browser may say them late
-FIRST_TICKED = 3
-
-
-@dataclass(frozen=True)
-class Picked:
-    """What the page compares."""
-
-    all: Sequence[Summary]
-    chosen: Sequence[Summary]  # the ticked ones, in the order of the table
-    reference: Summary
-
-    @property
-    def others(self) -> list[Summary]:
-        """The ticked ones that are compared with the reference."""
-        return [summary for summary in self.chosen if summary.run != self.reference.run]
-
-
-@st.cache_resource(show_spinner=False)
-def _book(checkpoints: str) -> SummaryBook:
-    """One for all sessions: each file is read once."""
-    return SummaryBook()
-
-
-def read_summaries() -> list[Summary]:
-    """Every run, newest first."""
-    return _book(str(folder.CHECKPOINTS.absolute())).read(list_runs(folder.CHECKPOINTS))
-
-
-def tick(ids: Sequence[str]) -> None:
-    """Compare these runs from now on, whatever is ticked."""
-    st.session_state.update({TICKED: list(ids), TICKED_ANEW: True})
-
-
-def with_predecessor(run: RunFolder) -> list[str]:
-    """The ids of a run and of the one that was made before it: what somebody who changes one thing wants to compare."""
-    runs = list_runs(run.path.parent)
-    at = runs.index(run) if run in runs else 0
-    return [found.id for found in runs[at : at + 2]]
+FILTER = "compare_filter"  # session key
 
 
 def pick(summaries: Sequence[Summary], theme: str) -> Picked:
     """Draw filter, reference and table; what is ticked, and what it is measured by."""
-    _take_from_address(summaries)
-    ticked = set(st.session_state.setdefault(TICKED, [summary.run.id for summary in _first_ticked(summaries)]))
+    ticked = picked.begin(summaries)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_controls"):
         words = st.text_input(
             "Filter", key=FILTER, persist_state="session", placeholder="name, note, state, what changed",
             help="Shows the runs that have all of these words; what is ticked stays ticked. Typical: alibi finished.",
         ).lower().split()  # fmt: skip
-        reference = _pick_reference(summaries, ticked)
-    shown = [summary for summary in summaries if _matches(summary, reference, words)]
-    _draw(shown, reference, ticked, theme)
-    chosen = [summary for summary in summaries if summary.run.id in ticked]
-    _write_address([summary.run.id for summary in chosen], reference.run.id)
-    return Picked(summaries, chosen, reference)
-
-
-def _first_ticked(summaries: Sequence[Summary]) -> Sequence[Summary]:
-    """What is compared when nothing was chosen yet: the newest race, else the newest runs."""
-    group = summaries[0].group
-    together = [summary for summary in summaries if group and summary.group == group]
-    return together or [summary for summary in summaries if summary.tokens_seen][:FIRST_TICKED]
-
-
-def _take_from_address(summaries: Sequence[Summary]) -> None:
-    """`?runs=…&reference=…` of a link that was opened; unknown ids are passed over."""
-    asked = (st.query_params.get("runs", ""), st.query_params.get("reference", ""))
-    written = st.session_state.setdefault(WRITTEN, set())
-    if asked in written or not any(asked):
-        return
-    written.add(asked)
-    known = {summary.run.id for summary in summaries}
-    if ticked := [run_id for run_id in asked[0].split(",") if run_id in known]:
-        tick(ticked)
-    if asked[1] in known:
-        st.session_state[REFERENCE] = asked[1]
-
-
-def _write_address(ticked: Sequence[str], reference: str) -> None:
-    address = (",".join(ticked), reference)
-    st.session_state[WRITTEN].add(address)
-    st.query_params["runs"], st.query_params["reference"] = address
+        chosen = steady_choice.choose("Reference", names_of(summaries), key=picked.REFERENCE)
+    reference = next((summary for summary in summaries if summary.run.id == chosen), summaries[0])
+    _draw([summary for summary in summaries if _matches(summary, reference, words)], reference, ticked, theme)
+    picked.settle(summaries, ticked)
+    found = Picked(summaries, [summary for summary in summaries if summary.run.id in ticked], reference)
+    picked.write_address(found)
+    return found
 
 
 def names_of(summaries: Sequence[Summary]) -> dict[str, str]:
@@ -116,16 +46,6 @@ def names_of(summaries: Sequence[Summary]) -> dict[str, str]:
         summary.run.id: summary.label.name + (f" · {made_at(summary.run.id)}" if often[summary.label.name] > 1 else "")
         for summary in summaries
     }
-
-
-def _pick_reference(summaries: Sequence[Summary], ticked: set[str]) -> Summary:
-    """The run that the others are compared with; at first the oldest of the ticked ones."""
-    by_id = {summary.run.id: summary for summary in summaries}
-    if REFERENCE not in st.session_state:
-        sound = [run_id for run_id, summary in by_id.items() if summary.config]
-        st.session_state[REFERENCE] = next((run_id for run_id in reversed(sound) if run_id in ticked), None)
-    picked = steady_choice.choose("Reference", names_of(summaries), key=REFERENCE)
-    return by_id.get(picked or "", summaries[0])
 
 
 def _matches(summary: Summary, reference: Summary, words: Sequence[str]) -> bool:
@@ -138,14 +58,14 @@ def _matches(summary: Summary, reference: Summary, words: Sequence[str]) -> bool
 
 
 def _draw(shown: Sequence[Summary], reference: Summary, ticked: set[str], theme: str) -> None:
-    """The table; ticks that were made or taken away are in `ticked` and in the session afterwards."""
+    """The table; ticks that were made or taken away are in `ticked` afterwards."""
     ids = [summary.run.id for summary in shown]
     if not ids:
         st.caption("No run has all of these words.")
         return
     key = f"runs-{zlib.crc32(' '.join(ids).encode())}"
     ticks: Any = {"selection": {"rows": [row for row, run_id in enumerate(ids) if run_id in ticked]}}
-    if st.session_state.pop(TICKED_ANEW, False):
+    if st.session_state.pop(picked.TICKED_ANEW, False):
         st.session_state[key] = ticks
     event: Any = st.dataframe(
         table(shown, reference, theme), key=key, hide_index=True,
@@ -156,7 +76,6 @@ def _draw(shown: Sequence[Summary], reference: Summary, ticked: set[str], theme:
     now = {ids[row] for row in event.selection.rows if row < len(ids)}
     ticked.difference_update(set(ids) - now)
     ticked.update(now)
-    st.session_state[TICKED] = sorted(ticked)
 
 
 def table(summaries: Sequence[Summary], reference: Summary, theme: str) -> pd.DataFrame:

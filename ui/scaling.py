@@ -14,7 +14,7 @@ from runs.summaries import Summary
 from ui import charts, plot, racing
 from ui.charts import Figure
 from ui.live import theme
-from ui.run_table import Picked
+from ui.picked import Picked
 from ui.words import count, literal
 
 HEIGHT = 320

@@ -11,7 +11,7 @@ from runs.summaries import Summary
 from ui import charts
 from ui import generation_engine as engine
 from ui.live import theme
-from ui.run_table import Picked
+from ui.picked import Picked
 from ui.sampler_settings import PRESETS, SamplerSettings, describe
 from ui.words import literal, number
 from ui.writing import Writing, joined

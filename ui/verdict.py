@@ -14,7 +14,7 @@ from ui import comparison_engine as engine
 from ui import plot, racing, verdict_chart
 from ui.comparison_engine import Judging, Pair, Verdict
 from ui.live import theme
-from ui.run_table import Picked
+from ui.picked import Picked
 from ui.words import counted, literal
 
 LOOK_SECONDS = 0.5

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from runs.files import write_json
 from runs.folder import RunFolder
 from tests.app.fake_runs import make_run
-from ui import run_table
+from ui import picked
 
 ROOT = Path(__file__).parents[2]
 COMPARE = "pages/compare_runs.py"
@@ -21,7 +21,7 @@ def healthy(app: AppTest) -> AppTest:
 
 
 def open_page(**query: str) -> AppTest:
-    run_table._book.clear()  # it knows that a run's configuration never changes; here some do
+    picked._book.clear()  # it knows that a run's configuration never changes; here some do
     app = AppTest.from_file(ROOT / "main.py", default_timeout=60).run()
     app.switch_page(COMPARE)
     for name, value in query.items():
@@ -42,8 +42,8 @@ def make(checkpoints: Path, name: str, *, group: str = "", change=lambda config:
 
 def tick(app: AppTest, *runs: RunFolder) -> AppTest:
     """As clicks in the table, which AppTest cannot make."""
-    app.session_state[run_table.TICKED] = [run.id for run in runs]
-    app.session_state[run_table.TICKED_ANEW] = True
+    app.session_state[picked.TICKED] = [run.id for run in runs]
+    app.session_state[picked.TICKED_ANEW] = True
     return healthy(app.run())
 
 

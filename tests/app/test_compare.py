@@ -10,7 +10,7 @@ from runs.files import write_json
 from runs.folder import RunFolder
 from tests.app.compare_page import curves, healthy, html_of, make, open_page, plots, table, text_of, tick
 from tests.app.fake_runs import alive
-from ui import overlay, run_table
+from ui import overlay, picked, run_table
 
 HOSTILE = "<b>bold</b> :red[x] $x$ [a](http://x.example) `c`"
 
@@ -71,7 +71,7 @@ def test_curves_over_steps_tokens_time_and_flops(runs, x, last):
     app = tick(open_page(), runs[0])
     healthy(app.button_group(key="overlay_x").set_value(x).run())
     (line,) = curves(app)
-    expected = last or run_table.read_summaries()[-1].flops
+    expected = last or picked.read_summaries()[-1].flops
     assert line["x"][0] == 0 and line["x"][-1] == pytest.approx(expected) and len(line["x"]) == 4
     healthy(app.button_group(key="overlay_kind").set_value("train").run())
     assert curves(app)[0]["x"][-1] == pytest.approx(expected, rel=0.02) and len(curves(app)[0]["x"]) > 100
@@ -116,6 +116,16 @@ def test_another_reference_changes_every_sentence(runs):
     healthy(app.selectbox(key="compare_reference").set_value(runs[1].id).run())
     changed = list(table(app)["changed"])
     assert changed[1] == "the reference" and changed[2] == "LLaMA tiny with RoPE instead of ALiBi"
+
+
+def test_the_reference_follows_the_ticks_until_it_is_chosen(runs):
+    app = tick(open_page(), runs[1], runs[2])
+    assert table(app)["changed"][1] == "the reference"  # the older of the two, as the one before is not ticked any more
+    app = tick(app, runs[0], runs[2])
+    assert table(app)["changed"][2] == "the reference"
+    healthy(app.selectbox(key=picked.REFERENCE).set_value(runs[1].id).run())
+    app = tick(app, runs[0], runs[2])
+    assert table(app)["changed"][1] == "the reference"  # chosen, ticked or not
 
 
 def test_the_address_names_the_comparison(runs):
@@ -205,13 +215,13 @@ def test_a_run_page_leads_to_its_comparison_with_the_one_before(runs):
     healthy(app.button(key="compare-run").click().run())
     assert app.title[0].value == "Compare runs"
     assert [line["name"] for line in curves(app)] == ["alibi-otter", "plain-wren"]
-    assert run_table.with_predecessor(runs[0]) == [runs[0].id]
+    assert picked.with_predecessor(runs[0]) == [runs[0].id]
 
 
 def test_a_better_loss_of_a_live_run_is_news(runs):
     with alive(runs[0], "running") as writer:
-        (summary,) = [found for found in run_table.read_summaries() if found.run == runs[0]]
+        (summary,) = [found for found in picked.read_summaries() if found.run == runs[0]]
         assert not overlay._is_news(summary)
         writer.update(best_val_loss_nats=1.0)
         assert overlay._is_news(summary)
-    assert not any(overlay._is_news(found) for found in run_table.read_summaries() if found.status.terminal)
+    assert not any(overlay._is_news(found) for found in picked.read_summaries() if found.status.terminal)

@@ -17,9 +17,9 @@ from runs.folder import RunFolder, list_runs
 from runs.summaries import read_group
 from tests.app.compare_page import curves, healthy, make, open_page, plots, show_tab, table, text_of, tick
 from tests.app.fake_runs import TEXT, add_checkpoint
-from ui import comparison_engine, report, run_table, side_by_side
+from ui import comparison_engine, picked, report, side_by_side
 from ui.comparison_engine import Verdict
-from ui.run_table import Picked
+from ui.picked import Picked
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -199,7 +199,7 @@ def test_a_race_against_the_reference_is_queued_and_then_compared(runs, launched
     assert [run.read_config().training.max_steps for run in launched] == [40, 40]
     assert len({read_group(run) for run in launched}) == 1 and read_group(launched[0]).startswith("race ")
     assert list(table(app)["changed"])[:2] == ["the same configuration", "the reference"]
-    assert set(app.session_state[run_table.TICKED]) == {run.id for run in launched}
+    assert set(app.session_state[picked.TICKED]) == {run.id for run in launched}
 
 
 def test_a_race_that_cannot_be_is_refused_before_start(runs, launched, monkeypatch):
@@ -247,7 +247,7 @@ def test_one_size_is_no_scaling(runs, launched):
 
 def test_the_report_is_one_file_with_everything_and_nothing_foreign(runs):
     show_tab(tick(open_page(), *runs), "Export")
-    summaries = run_table.read_summaries()
+    summaries = picked.read_summaries()
     page = report.report(Picked(summaries, summaries, summaries[-1]))
     assert HOSTILE not in page and "&lt;script&gt;alert(1)" in page
     assert page.count('<div class="plot">') == 2 and len(page) > 3_000_000  # with plotly itself
@@ -262,6 +262,6 @@ def test_the_files_are_made_when_they_are_asked_for(runs, monkeypatch):
 
     app = show_tab(tick(open_page(), *runs), "Export")
     assert len(app.get("download_button")) == 3 and len(curves(app)) == 3
-    summaries = run_table.read_summaries()
+    summaries = picked.read_summaries()
     rows = list(csv.DictReader(io.StringIO(export.summaries_csv(summaries, summaries[-1]))))
     assert [row["name"] for row in rows][1:] == ["old-robin", "plain-wren"]

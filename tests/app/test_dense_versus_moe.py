@@ -8,7 +8,7 @@ from runs import launch
 from runs.experts import with_experts
 from runs.folder import list_runs
 from tests.app.compare_page import html_of, make, open_page, plots, show_tab, text_of, tick
-from ui import racing, run_table
+from ui import picked, racing
 
 EVEN, UNEVEN = [0.25, 0.25, 0.25, 0.25], [0.4, 0.1, 0.25, 0.25]
 SHARES = {"step": 300, "val_loss_nats": 1.7, "val_bits_per_byte": 2.4, "expert_shares": [UNEVEN, EVEN],
@@ -49,7 +49,7 @@ def test_the_missing_twin_is_trained_on_the_same_batches(dense, checkpoints, mon
     assert launched == [twin] and twin.read_label().name == "plain-wren-experts"
     assert (config.model.n_experts, config.model.d_expert) == (16, before.model.d_mlp // 2)
     assert config.training == before.training and config.data == before.data
-    assert set(app.session_state[run_table.TICKED]) == {dense.id, twin.id}
+    assert set(app.session_state[picked.TICKED]) == {dense.id, twin.id}
 
 
 def test_of_a_mixture_the_dense_twin_is_trained(mixture, checkpoints, monkeypatch):
