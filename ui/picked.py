@@ -92,10 +92,10 @@ def _take_from_address(summaries: Sequence[Summary]) -> None:
     if asked in written or not any(asked):
         return
     written.add(asked)
-    known = {summary.run.id for summary in summaries}
-    if ticked := [run_id for run_id in asked[0].split(",") if run_id in known]:
+    named = set(asked[0].split(","))
+    if ticked := [summary.run.id for summary in summaries if summary.run.id in named]:
         tick(ticked)
-    if asked[1] in known:
+    if any(summary.run.id == asked[1] for summary in summaries):
         st.session_state[REFERENCE] = asked[1]
 
 
