@@ -2,12 +2,14 @@
 
     python -m interop.hugging_face import HF_FOLDER [RUN_FOLDER]
     python -m interop.hugging_face export CHECKPOINT HF_FOLDER
+    python -m interop.hugging_face adapter CHECKPOINT PEFT_FOLDER
 
 Each of the two Hugging Face folders may also be a zip file.
 
 An import makes a run like any other: it has a checkpoint and a tokenizer, its state is `finished`, and it can be
 generated from, compared, looked into and fine-tuned. Without RUN_FOLDER it is made under checkpoints/, where the pages
-look for runs. An export is a folder that `AutoModelForCausalLM` and `AutoTokenizer` open; both give what we give.
+look for runs. An export is a folder that `AutoModelForCausalLM` and `AutoTokenizer` open; both give what we give. What
+a LoRA run has trained can also be written alone, for `peft` on top of an export of what it began from (RUN/base).
 
 Only data is read: config.json, safetensors and tokenizer.json. Code that comes with a model (auto_map) is never run,
 pickles are never opened, and the tensors must be exactly those that the configuration asks for. Exit status: 0 done,
@@ -175,6 +177,17 @@ def export_checkpoint(checkpoint: Path, folder: Path) -> Family:
     return write_folder(choose(checkpoint), folder)
 
 
+def export_adapter(checkpoint: Path, folder: Path) -> Family:
+    """Write the adapters of a LoRA checkpoint for `peft`; see interop/adapter.py.
+
+    Raises:
+        ConfigError, CheckpointError, RunError: as `write_adapter`.
+    """
+    from interop.adapter import write_adapter
+
+    return write_adapter(choose(checkpoint), folder)
+
+
 def _ends(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
     """The tokens that end a text: those of config.json, then what generation_config.json adds."""
     found = [config.get("eos_token_id")]
@@ -189,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     machine.share_cores()
     parser = SentenceParser(prog="python -m interop.hugging_face", description="Models from and to Hugging Face.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="import|export")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="import|export|adapter")
     into = commands.add_parser("import", help="make a run of a Hugging Face folder")
     into.add_argument("hf_folder", type=Path, metavar="HF_FOLDER", help="a folder or a zip file")
     into.add_argument("run_folder", type=Path, nargs="?", metavar="RUN_FOLDER", help="default: a new run")
@@ -198,6 +211,9 @@ def main(argv: list[str] | None = None) -> int:
     out = commands.add_parser("export", help="make a Hugging Face folder of a checkpoint")
     out.add_argument("checkpoint", metavar="CHECKPOINT", help="a run (folder, id or name) or a step folder in one")
     out.add_argument("hf_folder", type=Path, metavar="HF_FOLDER", help="a folder or a zip file to make")
+    beside = commands.add_parser("adapter", help="write the adapters of a LoRA checkpoint for peft")
+    beside.add_argument("checkpoint", metavar="CHECKPOINT", help="a run (folder, id or name) or a step folder in one")
+    beside.add_argument("hf_folder", type=Path, metavar="PEFT_FOLDER", help="a folder to make")
     given = parser.parse_args(argv)
     try:
         if given.command == "import":
@@ -208,7 +224,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             path = Path(given.checkpoint)
             checkpoint = path if path.exists() else find_run(CHECKPOINTS, given.checkpoint).path
-            family = export_checkpoint(checkpoint, given.hf_folder)
+            export = export_checkpoint if given.command == "export" else export_adapter
+            family = export(checkpoint, given.hf_folder)
             _tell(f"written as {family.model_type}")
             print(given.hf_folder)
     except (ConfigError, CheckpointError, TextError, RunError) as error:

@@ -26,7 +26,7 @@ from text.tokenizer import Tokenizer
 from text.tokenizer_types import load_tokenizer
 from training.distributed import ALONE, Ranks
 from training.gate import check_size, read_tensors
-from training.lora import add_adapters, merge, trained_state
+from training.lora import adapter_state, add_adapters, merge, trained_state
 from training.optimizer import ModelOptimizer
 from training.parallel import gather, sharded_like
 from training.trainer_state import TrainerState, read_trainer_state
@@ -148,6 +148,19 @@ def load_model(path: Path | str, implementation: str | None = None, device: str 
     model.load_state_dict(tensors, strict=not lora.is_on)
     merge(model)
     return model.to(device).eval().requires_grad_(False)
+
+
+def load_adapters(step: Path) -> dict[str, Tensor]:
+    """The adapters in a step folder, by name.
+
+    Raises:
+        CheckpointError: it does not verify, or does not fit its own configuration.
+    """
+    folder = choose(step)
+    run = RunFolder(folder.parent)
+    model = build_model(run.read_model_config(), seed=0)
+    add_adapters(model, run.read_config().lora, seed=0)
+    return read_tensors(folder / "model.safetensors", shapes_of(adapter_state(model)))
 
 
 def load_tokenizer_of(path: Path | str) -> Tokenizer:

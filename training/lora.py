@@ -49,10 +49,11 @@ class LoraLinear(nn.Linear):
         self.scale, self.dropout = config.scale, config.lora_dropout
 
     def forward(self, x: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
-        """The formula above, with dropout before A."""
-        y = F.linear(x, self.weight, self.bias)
-        narrow = F.linear(F.dropout(x, self.dropout, self.training), self.lora_A)  # [*batch r]
-        return y + self.scale * F.linear(narrow, self.lora_B)
+        """The formula above, with dropout before A; B adds onto y in its own product, without a pass over y."""
+        rows = x.flatten(0, -2)
+        y = F.linear(rows, self.weight, self.bias)
+        narrow = self.scale * F.linear(F.dropout(rows, self.dropout, self.training), self.lora_A)  # [row r]
+        return torch.addmm(y, narrow, self.lora_B.T).unflatten(0, x.shape[:-1])
 
     @property
     def update(self) -> Float[Tensor, "d_out d_in"]:
