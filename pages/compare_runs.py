@@ -9,8 +9,8 @@ from ui import (
     overlay,
     run_differences,
     run_table,
+    run_writers,
     scaling,
-    side_by_side,
     verdict,
 )
 from ui.live import theme
@@ -18,7 +18,7 @@ from ui.picked import read_summaries
 
 TABS = {
     "Differences": run_differences.draw,
-    "Same prompt": side_by_side.draw,
+    "Same prompt": run_writers.draw,
     "Is it real?": verdict.draw,
     "Scaling": scaling.draw,
     "Dense or experts": dense_versus_moe.draw,

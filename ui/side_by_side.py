@@ -5,19 +5,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from config.errors import CheckpointError
 from runs.checkpoints import choose
-from runs.summaries import Summary
-from ui import charts
 from ui import generation_engine as engine
-from ui.live import theme
-from ui.picked import Picked
 from ui.sampler_settings import PRESETS, SamplerSettings, describe
 from ui.words import literal, number
 from ui.writing import Writing, joined
 from ui.writing_desk import LONGEST_PROMPT, LOOK_SECONDS
 
-MOST = 4  # columns
 SHEETS = "side"  # session key: what was written last
 LENGTHS = (100, 200, 400)
 
@@ -48,19 +42,7 @@ class Sheet:
         return self.writing is not None and self.writing.look().active
 
 
-def draw(picked: Picked) -> None:
-    """Prompt and settings, then a column for each checkpoint."""
-    runs = [picked.reference, *picked.others]
-    found = [(summary, path) for summary in runs if (path := _checkpoint(summary))][:MOST]
-    writers = [Writer(summary.label.name, charts.run_color(summary.label, theme()), path) for summary, path in found]
-    if not writers:
-        st.caption("None of these runs has a checkpoint yet.")
-        return
-    note = f"The first {len(writers)} with a checkpoint write." if len(runs) > len(writers) else ""
-    draw_writers(writers, note=note)
-
-
-def draw_writers(writers: Sequence[Writer], *, key: str = SHEETS, prompt: str = "", note: str = "") -> None:
+def draw_writers(writers: Sequence[Writer], *, key: str = SHEETS, prompt: str = "") -> None:
     """Prompt and settings, then a column for each of these checkpoints.
 
     Args:
@@ -75,21 +57,14 @@ def draw_writers(writers: Sequence[Writer], *, key: str = SHEETS, prompt: str = 
     )  # fmt: skip
     settings = _ask_settings()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Write with each", icon=":material/edit_note:", type="primary", key="write_each"):
+        if st.button(
+            "Write with each", icon=":material/edit_note:", type="primary", key="write_each", disabled=not writers
+        ):
             st.session_state[key] = [_begin(writer, prompt, settings) for writer in writers]
         st.caption(f"{describe(settings)} · seed {settings.seed} for all")
-        st.caption(note)
     sheets: Sequence[Sheet] = st.session_state.get(key, ())
     active = any(sheet.active for sheet in sheets)
     st.fragment(_draw_sheets, run_every=LOOK_SECONDS if active else None, key="side_texts")(sheets, was_active=active)
-
-
-def _checkpoint(summary: Summary) -> str:
-    """The best checkpoint of a run, as a path; empty where none can be used."""
-    try:
-        return str(choose(summary.run))
-    except CheckpointError:
-        return ""
 
 
 def _ask_settings() -> SamplerSettings:
@@ -110,10 +85,16 @@ def _ask_settings() -> SamplerSettings:
     return SamplerSettings(**PRESETS[manner or "balanced"], seed=seed, max_new_tokens=length or LENGTHS[1])
 
 
+def step_of(path: str) -> int:
+    """The step of a checkpoint's folder."""
+    return int(path.rpartition("_")[2])
+
+
 def _begin(writer: Writer, prompt: str, settings: SamplerSettings) -> Sheet:
     """Let one checkpoint write; it waits for the others before it."""
-    path, step = writer.path, int(writer.path.rpartition("_")[2])
+    path, step = writer.path, step_of(writer.path)
     try:
+        choose(path)  # damaged weights have a sentence
         stamp = engine.checkpoint_stamp(path)
         facts = engine.check_prompt(path, stamp, prompt)
         if facts.problem:

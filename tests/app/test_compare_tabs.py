@@ -75,16 +75,28 @@ def test_the_same_prompt_and_seed_in_columns(runs):
     assert [block.value for block in write(app).code] != texts
 
 
-def test_a_prompt_that_one_cannot_read_stops_only_that_one(runs, checkpoints):
+def test_a_prompt_that_one_cannot_read_stops_only_that_one(runs):
     app = write(show_tab(tick(open_page(), *runs[:2]), "Same prompt"), prompt="Ω")
     assert [error.value.count("has never seen Ω") for error in app.error] == [1, 1] and not app.code
     (runs[1].path / "step_00000200" / "model.safetensors").write_bytes(b"damaged")
     app = write(app)
-    assert len(app.code) == 1  # the damaged one cannot be chosen
+    assert len(app.code) == 1 and "cannot be used" in text_of(app)  # the other one writes all the same
     for run in runs:
-        (run.path / "step_00000200" / "commit.json").unlink()
+        shutil.rmtree(run.path / "step_00000200")
     app = show_tab(tick(open_page(), *runs), "Same prompt")
     assert "None of these runs has a checkpoint" in text_of(app)
+
+
+def test_two_checkpoints_of_one_run_write_side_by_side(runs):
+    add_checkpoint(runs[0], 300, val_loss_nats=1.2, seed=7)
+    app = show_tab(tick(open_page(), runs[0]), "Same prompt")
+    (choice,) = app.multiselect
+    assert choice.options == ["plain-wren · step 300 · best", "plain-wren · step 200"]
+    assert choice.value == [str(runs[0].step_path(300))]
+    choice.set_value([str(runs[0].step_path(300)), str(runs[0].step_path(200))]).run()
+    texts = [block.value for block in write(app).code]
+    assert len(texts) == 2 and texts[0] != texts[1]
+    assert "**plain\\-wren** · step 200" in text_of(app) and "**plain\\-wren** · step 300" in text_of(app)
 
 
 # --- is it real? --------------------------------------------------------------------------------------------------
