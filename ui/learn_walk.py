@@ -1,5 +1,6 @@
 """A sentence on its way through a small model: tables of its real numbers, each of which can be opened."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -72,17 +73,24 @@ def invite() -> None:
 
 def table(values: Any, rows: list[str], columns: list[str], key: str, digits: int = 2) -> tuple[int, int] | None:
     """Numbers of which one can be clicked: its row and column, or None."""
-    frame = pd.DataFrame(values, index=rows, columns=columns)
+    shown = pd.DataFrame(values, index=rows, columns=columns).style.format(lambda value: spoken(value, digits))
     event = st.dataframe(
-        frame, key=key, on_select="rerun", selection_mode="single-cell", width="stretch", height="content",
-        column_config={name: st.column_config.NumberColumn(format=f"%.{digits}f") for name in columns},
-    )  # fmt: skip
+        shown, key=key, on_select="rerun", selection_mode="single-cell", width="stretch", height="content"
+    )
     cells = event["selection"]["cells"]
     if not cells:
         st.caption(PAGE_HELP)
         return None
     row, column = cells[0]
     return int(row), columns.index(column)
+
+
+def spoken(value: float | None, digits: int) -> str:
+    """A number with so many decimals; nothing where there is none, and zero without a sign."""
+    if value is None or math.isnan(value):
+        return ""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def places(found: Any) -> list[str]:

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from learn.chapter import read_chapters
 from tests.app.fake_runs import add_checkpoint, make_run
 from ui import learn_progress
+from ui.learn_walk import spoken
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = {chapter.slug: chapter for chapter in read_chapters()}
@@ -88,3 +89,13 @@ def test_a_sentence_is_followed_and_an_unknown_character_is_said(page, checkpoin
     ]  # fmt: skip
     page.text_input(key="walk-sentence").set_value("王").run()
     assert not page.exception and "王" in page.warning[0].value
+
+
+def test_a_number_of_the_walk_has_no_sign_at_zero_and_none_in_the_future():
+    assert [spoken(value, 2) for value in (None, float("nan"), -0.001, 0.256, -1.5)] == [
+        "",
+        "",
+        "0.00",
+        "0.26",
+        "-1.50",
+    ]
