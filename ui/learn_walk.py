@@ -73,10 +73,12 @@ def invite() -> None:
 
 def table(values: Any, rows: list[str], columns: list[str], key: str, digits: int = 2) -> tuple[int, int] | None:
     """Numbers of which one can be clicked: its row and column, or None."""
-    shown = pd.DataFrame(values, index=rows, columns=columns).style.format(lambda value: spoken(value, digits))
+    words = [[spoken(value, digits) for value in row] for row in values]
     event = st.dataframe(
-        shown, key=key, on_select="rerun", selection_mode="single-cell", width="stretch", height="content"
-    )
+        pd.DataFrame(words, index=rows, columns=columns), key=key, on_select="rerun", selection_mode="single-cell",
+        width="stretch", height="content",
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in columns},
+    )  # fmt: skip
     cells = event["selection"]["cells"]
     if not cells:
         st.caption(PAGE_HELP)
