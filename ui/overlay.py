@@ -123,5 +123,6 @@ def _numbers(summary: Summary, reference: Summary) -> str:
         parts.append(f"{number(summary.best_bits_per_byte)} bits/byte")
         if summary.run != reference.run and reference.best_bits_per_byte is not None:
             more = summary.best_bits_per_byte - reference.best_bits_per_byte
-            parts.append(f"{'+' if more > 0 else '−'}{number(abs(more), 3)} than the reference" if more else "the same")
+            words = f"{number(abs(more), 3)} {'more' if more > 0 else 'less'} than the reference"
+            parts.append(words if more else "the same as the reference")
     return " · ".join(parts)
