@@ -5,7 +5,7 @@ import json
 import streamlit as st
 
 from config.errors import RunError
-from config.fields import describe, is_active
+from config.fields import Settings, describe, is_active
 from config.run_config import RunConfig
 from runs.folder import RunFolder
 from ui import export_box
@@ -28,7 +28,8 @@ def draw(run: RunFolder) -> None:
 
 
 def _draw_configuration(config: RunConfig) -> None:
-    sections = {"Architecture": config.model, "Text": config.data, "Training": config.training}
+    sections: dict[str, Settings] = {"Architecture": config.model, "Text": config.data, "Training": config.training}
+    sections |= {"Adapters": config.lora} if config.lora.is_on else {}
     for place, (title, part) in zip(st.columns(len(sections), gap="medium"), sections.items(), strict=True):
         values = part.to_dict()
         rows = [

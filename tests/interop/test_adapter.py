@@ -82,5 +82,13 @@ def test_a_run_from_its_start_to_peft(architecture, tmp_path, monkeypatch, capsy
         ours, before = load_model(run.path)(tokens), load_model(run.base_path)(tokens)
         assert (ours - before).abs().max() > 1e-3
         assert (theirs(tokens).logits - ours).abs().max() < 1e-4
+    assert main(["import", "hf", "--name", "back"]) == 0  # and an imported model is fine-tuned like any other
+    more = ["--text_file", "other.txt", "--max_steps", "3", "--batch_size", "2", "--eval_iters", "1",
+            "--sample_tokens", "0", "--device", "cpu", "--baselines", "off"]  # fmt: skip
+    for how in ([], ["--lora_rank", "2"]):
+        assert train.main(["--from", "back", *more, *how]) == 0
+        told = capsys.readouterr().err
+        assert "tokenizer: the parent's" in told and "begins at step 0" in told
+        assert list_runs()[0].read_config().parent.token_files == ""  # nobody knows the text of imported weights
     assert main(["adapter", "base", "peft2"]) == 2
     assert "has no adapters: export it as a model" in capsys.readouterr().err

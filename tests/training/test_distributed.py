@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from config.errors import ConfigError
+from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from config.sizes import TrainingMemory
@@ -133,6 +135,10 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can():
     check_shareable(recipe(optimizer="muon"), Ranks(0, 2, parallel="ddp"))
     with pytest.raises(ConfigError, match="take --parallel ddp, or --optimizer adamw"):
         check_shareable(recipe(optimizer="muon"), Ranks(0, 2, parallel="fsdp"))
+    adapters = replace(recipe(), lora=LoraConfig(lora_rank=2))
+    check_shareable(adapters, Ranks(0, 2, parallel="ddp"))
+    with pytest.raises(ConfigError, match="LoRA trains few: take --parallel ddp"):
+        check_shareable(adapters, Ranks(0, 2, parallel="fsdp"))
 
 
 def test_each_rank_draws_dropout_of_its_own_and_the_first_as_one_process():
@@ -282,6 +288,22 @@ def test_a_batch_that_cannot_be_shared_leaves_no_run(tmp_path, text_file):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_pairs_and_adapters_have_the_curve_of_one_process(make_run, begin, tmp_path):
+    """Responses of unequal length: each rank's part of the loss counts by its own number of targets."""
+    parent = make_run(model={"n_ctx": 64, "position": "rope"}, data={"tokenizer_type": "byte"})
+    train_alone(parent)
+    rows = "".join(f"{number}?,{'so ' * (number % 9)}it is\n" for number in range(40))
+    (tmp_path / "qa.csv").write_text("prompt,response\n" + rows)
+    data = {"text_file": str(tmp_path / "qa.csv"), "text_kind": "pairs"}
+    changes = {"data": data, "lora": LoraConfig(lora_rank=4), "training": {"grad_accumulation": 2}}
+    alone, together = begin(parent, **changes), begin(parent, **changes)
+    train_alone(alone)
+    train_together(together)
+    assert_same_curve(alone, together)
+    assert_same_checkpoint(alone, together, 12)
+
+
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_with_dropout_a_resume_in_as_many_processes_is_exact(make_run, program, parallel):
     changes = {"training": TOGETHER, "model": {"dropout": 0.2}}

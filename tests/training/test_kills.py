@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from config.lora_config import LoraConfig
 from runs.checkpoints import COMMIT, list_checkpoints
 from runs.folder import RunFolder
 from runs.state import read_status
@@ -111,4 +112,19 @@ def test_two_hundred_kills_over_every_architecture_and_tokenizer(make_run, shape
     undisturbed, killed = make_run(**settings), make_run(**settings)
     finish(undisturbed)
     assert kill_and_resume(killed, kills=17, seed=len(shape) * len(tokenizer)) == 17
+    assert_same_end(undisturbed, killed)
+
+
+@pytest.mark.slow
+def test_kills_leave_no_trace_in_a_fine_tuning_of_adapters(make_run, begin):
+    """With what is forgotten scored beside, dropout in adapters, and pairs in packed rows."""
+    parent = make_run(model={"n_ctx": 64, "position": "rope"}, data={"tokenizer_type": "byte"})
+    finish(parent)
+    pairs = parent.path.parent.parent / "qa.csv"
+    pairs.write_text("prompt,response\n" + "".join(f"Where is {n}?,It is behind {n * n}.\n" for n in range(40)))
+    lora = LoraConfig(lora_rank=4, lora_dropout=0.2)
+    data = {"text_file": str(pairs), "text_kind": "pairs"}
+    undisturbed, killed = (begin(parent, data=data, lora=lora, training=TRAINING) for _ in range(2))
+    finish(undisturbed)
+    assert kill_and_resume(killed, kills=10, seed=4) == 10
     assert_same_end(undisturbed, killed)
