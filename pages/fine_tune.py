@@ -3,22 +3,15 @@
 import streamlit as st
 
 from config.errors import RunError
-from runs import folder
-from ui import before_after, deleting, form, generation_engine, live, run_picker, tuning, tuning_form, tuning_ready
+from ui import deleting, form, generation_engine, run_picker, shown_run, tuning, tuning_form, tuning_ready
 from ui.words import literal
 
 
 def show_run(run_id: str) -> None:
     """The run that the address names, as on Train, and what it wrote before."""
-    try:
-        run = folder.open_run(folder.CHECKPOINTS, run_id)
-    except RunError as error:
-        st.title("No such run", anchor=False)
-        st.text(str(error))
-        st.page_link("pages/fine_tune.py", label="Fine-tune a checkpoint", icon=":material/arrow_back:")
+    run = shown_run.draw(run_id, page="pages/fine_tune.py", label="Fine-tune a checkpoint")
+    if run is None:
         return
-    live.live_view(run)
-    before_after.draw(run)
     with st.container(horizontal=True, vertical_alignment="center", key="after_run"):
         st.button("Fine-tune another", key="tune-another", icon=":material/add:", on_click=st.query_params.clear)
         st.space("stretch")

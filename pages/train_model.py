@@ -2,10 +2,8 @@
 
 import streamlit as st
 
-from config.errors import RunError
 from config.presets import has_size, is_preset
 from config.run_config import RunConfig
-from runs import folder
 from ui import (
     architecture,
     builder,
@@ -27,17 +25,11 @@ PANELS = ("Drawing", "Code", "Numbers", "Proof")
 
 def show_run(run_id: str) -> None:
     """The run that the address names."""
-    from ui import before_after, live
+    from ui import live, shown_run
 
-    try:
-        run = folder.open_run(folder.CHECKPOINTS, run_id)
-    except RunError as error:
-        st.title("No such run", anchor=False)
-        st.text(str(error))
-        st.page_link("pages/train_model.py", label="Build a model", icon=":material/arrow_back:")
+    run = shown_run.draw(run_id, page="pages/train_model.py", label="Build a model")
+    if run is None:
         return
-    live.live_view(run)
-    before_after.draw(run)
     with st.container(horizontal=True, vertical_alignment="center", key="after_run"):
         st.button("Build another model", key="build-another", icon=":material/add:", on_click=st.query_params.clear)
         if config := live.read_config(run):

@@ -95,7 +95,7 @@ def _time_batch(trainer: "Trainer") -> float:
     batches = min(SAMPLED_BATCHES, trainer.settings.eval_iters)
 
     def score() -> None:
-        trainer.evaluator.score_sample(trainer.model, batches)
+        trainer.validation.evaluator.score_sample(trainer.model, batches)
 
     score()  # the first is slow
     return clock(score) / batches
@@ -119,9 +119,9 @@ def clock(work: Callable[[], Any]) -> float:
 
 def _split_seconds(trainer: "Trainer", batch_seconds: float, step_seconds: float) -> float:
     """What scoring the whole validation split will take; 0 where the run will not do it."""
-    from training.trainer import SPLIT_SECONDS, SPLIT_SHARE
+    from training.validation import SPLIT_SECONDS, SPLIT_SHARE
 
-    tokens_per_batch = trainer.evaluator.batch_size * trainer.text.val.n_ctx
+    tokens_per_batch = trainer.validation.evaluator.batch_size * trainer.text.val.n_ctx
     seconds = batch_seconds * len(trainer.text.val) / tokens_per_batch
     return seconds if seconds <= max(SPLIT_SECONDS, SPLIT_SHARE * trainer.max_steps * step_seconds) else 0.0
 

@@ -20,7 +20,6 @@ from text.batches import Batch
 from training.checkpoint import load_latest, save_checkpoint
 from training.device import choose_device, choose_dtype
 from training.distributed import ALONE, Ranks, SilentWriter
-from training.evaluate import Evaluator, Score
 from training.feed import BatchFeed
 from training.loss import LossFunction, count_targets
 from training.memory import keep_freed_memory
@@ -32,9 +31,7 @@ from training.progress import Progress
 from training.routing import RoutingTally
 from training.samples import write_sample
 from training.schedule import learning_rate, steps_of
-
-# Scoring the whole validation split after the last step may take this long, or this share of the training.
-SPLIT_SECONDS, SPLIT_SHARE = 20.0, 0.05
+from training.validation import Validation
 
 
 class Trainer:
@@ -75,15 +72,9 @@ class Trainer:
             rows=ranks.rows_of_batch(self.settings.batch_size, self.settings.grad_accumulation),
         )  # fmt: skip
         self.max_steps = steps_of(config, len(text.train))
-        scoring: dict[str, Any] = {
-            "batch_size": self.settings.batch_size, "micro_batch": micro_batch, "seed": self.settings.seed,
-            "precision": self.precision, "loss_of": self.layout.score, "ranks": ranks,
-        }  # fmt: skip
-        self.evaluator = Evaluator(text.val, text.tokenizer, **scoring)
-        self.of_parent = Evaluator(text.parents_val, text.tokenizer, **scoring) if text.parents_val else None
+        self.validation = Validation(text, self.settings, self.precision, self.layout.score, ranks)
         prompt = self.settings.sample_prompt or text.prompt
         self.sample_settings = self.settings.replace(sample_prompt=prompt)
-        self.split_score: Score | None = None  # known after the last step
         self.progress = Progress()
         self.metrics: MetricsWriter | SilentWriter = MetricsWriter(run) if ranks.is_first else SilentWriter()
         self.samples = MetricsWriter(run.samples_path) if ranks.is_first else SilentWriter()
@@ -187,7 +178,7 @@ class Trainer:
         """Validation loss and a sample of text, at most once for each step; after the last, of the whole split."""
         progress, settings = self.progress, self.settings
         self.routing.clear()
-        score = self.evaluator.score_sample(self.model, settings.eval_iters, should_stop)
+        score = self.validation.score(self.model, should_stop)
         if score is None:  # cut short: not a number to show or to choose a checkpoint by
             return
         if not math.isfinite(score.loss_nats):  # the last update broke the weights: they must not be saved
@@ -198,9 +189,9 @@ class Trainer:
         progress.note_score(score)
         line = {"step": progress.step, "val_loss_nats": score.loss_nats, "val_bits_per_byte": score.bits_per_byte}
         line |= self.routing.of_evaluation()
-        line |= self._score_parents_text(should_stop)
+        line |= self.validation.score_parents_text(self.model, should_stop)
         if self.finished:
-            line |= self._score_split(should_stop)
+            line |= self.validation.score_split(self.model, progress.elapsed_seconds, should_stop)
         self.metrics.write(line)
         self.metrics.flush()
         if settings.sample_tokens and (model := self.layout.whole_model()) is not None:
@@ -208,25 +199,6 @@ class Trainer:
                 {"step": progress.step} | write_sample(model, self.text.tokenizer, self.sample_settings, should_stop)
             )
             self.samples.flush()
-
-    def _score_parents_text(self, should_stop: Callable[[], bool]) -> dict[str, float]:
-        """The loss of the text that the parent was trained on: what is forgotten over the new one."""
-        score = self.of_parent and self.of_parent.score_sample(self.model, self.settings.eval_iters, should_stop)
-        if not score:
-            return {}
-        return {"parent_val_loss_nats": score.loss_nats, "parent_val_bits_per_byte": score.bits_per_byte}
-
-    def _score_split(self, should_stop: Callable[[], bool]) -> dict[str, float]:
-        """The exact loss of the whole validation split, unless that would take too long beside the training itself."""
-        limit_seconds = max(SPLIT_SECONDS, SPLIT_SHARE * self.progress.elapsed_seconds)
-        self.split_score = self.evaluator.score_split(self.model, limit_seconds, should_stop)
-        if self.split_score is None:
-            return {}
-        return {
-            "val_split_loss_nats": self.split_score.loss_nats,
-            "val_split_bits_per_byte": self.split_score.bits_per_byte,
-            "val_split_tokens": self.split_score.tokens,
-        }
 
     def save(self) -> None:
         """A checkpoint of this step; earlier ones that are no longer needed go."""
@@ -241,12 +213,6 @@ class Trainer:
             "samples_bytes": self.samples.offset(),
             "loss_scale": asdict(self.scale) if self.scale else None,
         }
-
-    def split_summary(self) -> str:
-        """One line about the whole validation split, after the last step."""
-        if self.split_score is None:
-            return "the whole validation split was not scored: it would have taken too long, or a stop came first"
-        return f"whole validation split: {self.split_score}"
 
     @property
     def finished(self) -> bool:

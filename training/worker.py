@@ -142,7 +142,7 @@ class Worker:
         self._note(trainer)
         if trainer.finished and trainer.progress.evaluated_step == step:
             self._draw()
-            self.reporter.say(trainer.split_summary())
+            self.reporter.say(trainer.validation.summary())
             self.state.set("finished", step=step)
             self.reporter.say(f"finished at step {step:,}")
             return

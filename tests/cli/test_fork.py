@@ -24,6 +24,15 @@ def first(home):
     return list_runs()[0]
 
 
+def assert_refused(capsys, flags, words):
+    before = list_runs()
+    capsys.readouterr()
+    assert train.main(flags) == 2
+    said = capsys.readouterr()
+    assert words in said.err and "Traceback" not in said.err and said.out == ""
+    assert list_runs() == before
+
+
 def test_a_run_is_continued_on_another_text_with_the_parents_settings(first, capsys):
     capsys.readouterr()
     assert train.main(["--from", "first", "--text_file", "other.txt", "--max_steps", "3", "--name", "second"]) == 0
@@ -59,12 +68,7 @@ def test_an_earlier_checkpoint_goes_on_exactly(first, capsys):
     (["--from", "tale.txt"], "is not a checkpoint"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence_and_makes_no_run(first, capsys, flags, words):
-    before = list_runs()
-    capsys.readouterr()
-    assert train.main(flags) == 2
-    said = capsys.readouterr()
-    assert words in said.err and "Traceback" not in said.err and said.out == ""
-    assert list_runs() == before
+    assert_refused(capsys, flags, words)
 
 
 def test_a_preflight_of_a_fork_tries_the_fork(first, capfd):
@@ -95,12 +99,7 @@ def test_adapters_are_trained_and_written_with_like_any_model(first, capsys):
     (["--from", "first", "--lora_rank", "2", "--tokenizer_type", "byte"], "has tokens that the parent does not know"),
 ])  # fmt: skip
 def test_adapters_that_cannot_be_are_refused_in_a_sentence(first, capsys, flags, words):
-    before = list_runs()
-    capsys.readouterr()
-    assert train.main(flags) == 2
-    said = capsys.readouterr()
-    assert words in said.err and "Traceback" not in said.err and said.out == ""
-    assert list_runs() == before
+    assert_refused(capsys, flags, words)
 
 
 def test_pairs_are_learned_from_the_command_line(first, capsys, home):
@@ -126,9 +125,4 @@ def test_pairs_are_learned_from_the_command_line(first, capsys, home):
 def test_bad_pairs_are_refused_in_a_sentence(first, capsys, home, flags, words):
     (home / "bad.csv").write_text("prompt,response\na,b\nc, \n")
     (home / "good.csv").write_text("prompt,response\nthe bell,the house\nthe house,the bell\n")
-    before = list_runs()
-    capsys.readouterr()
-    assert train.main(["--from", "first", *flags]) == 2
-    said = capsys.readouterr()
-    assert words in said.err and "Traceback" not in said.err and said.out == ""
-    assert list_runs() == before
+    assert_refused(capsys, ["--from", "first", *flags], words)
