@@ -39,7 +39,7 @@ def test_a_packed_document_is_read_as_if_it_stood_alone(config, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_changed_document_changes_not_a_bit_of_the_others(implementation):
+def test_a_changed_document_changes_nothing_of_the_others(implementation):
     for config in CONFIGS.values():
         model = build(config, implementation)
         tokens = torch.randint(11, (2, 16), generator=torch.Generator().manual_seed(0))
@@ -47,7 +47,9 @@ def test_a_changed_document_changes_not_a_bit_of_the_others(implementation):
         changed[0, 5:9] = (changed[0, 5:9] + 1) % 11
         before, after = model(tokens, documents=DOCUMENTS), model(changed, documents=DOCUMENTS)
         others = DOCUMENTS[0] != 1
-        assert torch.equal(before[0, others], after[0, others]) and torch.equal(before[1], after[1])
+        # Up to the rounding of matrix kernels, which depends on where in memory a tensor lies.
+        torch.testing.assert_close(after[0, others], before[0, others], rtol=0, atol=1e-6)
+        torch.testing.assert_close(after[1], before[1], rtol=0, atol=1e-6)
         assert not torch.equal(before[0, ~others], after[0, ~others])
 
 
