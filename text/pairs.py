@@ -49,10 +49,12 @@ class PairCorpus:
 
     Attributes:
         corpus: the same as one text: its characters, size and hash.
+        to_learn_from: the training split as one text, with every character of both; for a tokenizer.
         train, val: the pairs of both splits, in the order of the file.
     """
 
     corpus: Corpus
+    to_learn_from: Corpus
     train: tuple[Pair, ...]
     val: tuple[Pair, ...]
 
@@ -89,10 +91,12 @@ def _split(pairs: list[Pair], val_fraction: float, name: str) -> PairCorpus:
     every = min(max(FEWEST, round(1 / val_fraction)), len(pairs))
     train = tuple(pair for number, pair in enumerate(pairs, start=1) if number % every)
     val = tuple(pairs[every - 1 :: every])
-    corpus = make_corpus("".join(pair.prompt + pair.response for pair in (*train, *val)), name)
+    texts = ["".join(pair.prompt + pair.response for pair in split) for split in (train, val)]
+    corpus = make_corpus("".join(texts), name)
+    to_learn_from = replace(make_corpus(texts[0], name), alphabet=corpus.alphabet)
     borders = json.dumps([[(len(pair.prompt), len(pair.response)) for pair in split] for split in (train, val)])
     digest = hashlib.sha256(b"pairs " + borders.encode()).hexdigest()
-    return PairCorpus(replace(corpus, borders_sha256=digest), train, val)
+    return PairCorpus(replace(corpus, borders_sha256=digest), to_learn_from, train, val)
 
 
 def _read_file(path: Path, encoding: str) -> str:

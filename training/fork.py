@@ -176,7 +176,7 @@ def foresee_tokenizer(config: RunConfig, parent: RunFolder, before: RunConfig) -
     if kept and same_text(data, before.data):
         return old
     is_text = data.text_kind == "text"
-    corpus = check_text(data.text_file, data.encoding, data.data_size) if is_text else read_pairs(data).corpus
+    corpus = check_text(data.text_file, data.encoding, data.data_size) if is_text else read_pairs(data).to_learn_from
     if corpus is None or (not kept and corpus.characters > LEARNED_BEFORE_START):
         return old if kept and old.type != "character" else None
     return choose_tokenizer(data, corpus, parent)

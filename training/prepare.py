@@ -62,7 +62,7 @@ def check_trainable(data: DataConfig, n_ctx: int, parent: RunFolder | None = Non
     """
     if data.text_kind == "pairs":
         pairs = read_pairs(data)
-        tokenizer = choose_tokenizer(data, pairs.corpus, parent)
+        tokenizer = choose_tokenizer(data, pairs.to_learn_from, parent)
         for title, split in (("training", pairs.train), ("validation", pairs.val)):
             PackedPairs(cut_pairs(split, tokenizer), n_ctx, title)
         return
@@ -154,7 +154,7 @@ def _make_pairs(
     if run.data_path.exists():
         tokenizer = load_tokenizer(run.tokenizer_path)
     else:
-        tokenizer = choose_tokenizer(config.data, pairs.corpus, base_of(run, config), beat=beat)
+        tokenizer = choose_tokenizer(config.data, pairs.to_learn_from, base_of(run, config), beat=beat)
     return pairs.corpus.record(), tokenizer, prepare_pairs(pairs, tokenizer, root, config.data.val_fraction, beat)
 
 

@@ -130,3 +130,10 @@ def test_memory_counts_four_numbers_for_each_weight_and_grows_with_the_batch():
 
 def test_catalogue_files_and_slots_are_unique():
     assert len({(line.slot, line.name) for line in CATALOG}) == len(CATALOG)
+
+
+def test_adapters_need_gradients_and_moments_of_their_own_alone():
+    config = load_preset("llama", "small")
+    all_weights, adapters = training_memory(config, 4), training_memory(config, 4, trained=1_000)
+    assert (adapters.gradients, adapters.optimizer) == (4_000, 8_000)
+    assert adapters.weights == all_weights.weights + 4_000 and adapters.activations == all_weights.activations

@@ -49,6 +49,7 @@ def test_csv_and_json_lines_are_the_same_texts_with_visible_markers(csv_file, js
     ]
     assert [pair.response for pair in one.train] == ["The wren.\n\n", "Yes,\ntwo.\n\n"]
     assert one.val[1].prompt + one.val[1].response == "Prompt: 3 + 4\nResponse: 7\n\n"
+    assert "hello" not in one.to_learn_from.text and "4" in one.to_learn_from.alphabet
     assert one.corpus.text.startswith("Prompt: Name a bird.\nResponse: The wren.\n\nPrompt")
 
 
