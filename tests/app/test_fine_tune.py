@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from config.data_config import DataConfig
+from config.model_config import ModelConfig
+from config.run_config import RunConfig
+from config.train_config import TrainConfig
 from runs import folder
 from tests.app.fake_runs import add_checkpoint, make_run, write_state
+from training.worker import run_worker
 from ui import tuning
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +160,25 @@ def test_the_same_text_goes_on_where_the_parent_stood_or_says_why_not(parent, la
     page.number_input(key="tune_model-d_mlp").set_value(96)
     healthy(page.run())
     assert "6 tensors resized" in said(page) and "blocks.0.mlp.gate_proj.weight is resized" in said(page)
+
+
+def test_a_run_with_steps_left_goes_on_unless_weights_alone_are_wanted(launched, tmp_path):
+    (tmp_path / "tale.txt").write_text(KNOWN)
+    training = TrainConfig(max_steps=4, save_interval=2, eval_iters=1, sample_tokens=0, device="cpu", baselines=False)
+    model = ModelConfig(d_model=16, n_layers=1, n_heads=2, d_mlp=32, n_ctx=16)
+    config = RunConfig(model=model, training=training, data=DataConfig(text_file=str(tmp_path / "tale.txt")))
+    run = folder.create_run(folder.CHECKPOINTS, config, {}, name="half-way")
+    assert run_worker(run) == 0
+    page = choose(open_page(), "tune-source", tuning.PARENTS)
+    page.selectbox(key=f"checkpoint_{run.id}").set_value(2)
+    healthy(page.run())
+    assert "goes on at step 2 of half-way, with its optimizer" in said(page)
+    healthy(page.toggle(key="tune-weights-only").set_value(True).run())
+    assert "begins at step 0 with the weights of half-way at step 2: as was asked for" in said(page)
+    assert any("--carry weights" in code.value for code in page.code)
+    healthy(page.toggle(key="tune-weights-only").set_value(False).run())
+    healthy(start(page).click().run())
+    assert launched[0].read_config().parent.carried == "all" and launched[0].step_path(2).is_dir()
 
 
 def test_the_form_follows_another_parent_and_the_address(parent, launched):

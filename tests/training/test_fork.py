@@ -46,6 +46,7 @@ def test_an_unchanged_fork_repeats_its_parent_for_fifty_steps_bit_for_bit(make_r
     child = begin(parent, step=10)
     assert begin.report.carried == "all" and begin.report.why_not_all == ""
     assert {tensor.fate for tensor in begin.report.tensors} == {"kept"}
+    assert max(line["step"] for line in steps_of(child)) == 10  # what the page shows until the worker comes
     assert run_worker(child) == 0
     assert steps_of(child) == steps_of(parent)
     for file in ("model.safetensors", "optimizer.safetensors"):
@@ -70,7 +71,10 @@ def test_the_best_checkpoint_of_a_fork_is_one_that_it_has(make_run, begin):
     run_worker(parent)
     child = begin(parent, step=8, training={"lr": 3.0, "min_lr": 1.0})  # it only gets worse from here
     run_worker(child)
-    assert read_status(child).best_checkpoint in (None, "step_00000008")
+    grandchild = begin(child, step=12, training={"max_steps": 16})
+    run_worker(grandchild)
+    assert read_status(child).best_checkpoint == "step_00000008"
+    assert read_status(grandchild).best_checkpoint is None  # that of its parent is the best of the curve
 
 
 def test_another_text_begins_at_step_0_with_the_parents_weights(make_run, begin, other_text):
