@@ -8,32 +8,27 @@ follow it.
 
 import argparse
 import sys
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from config.data_config import DataConfig
-from config.demos import DEMOS, load_demo
+from config.demos import DEMOS
 from config.errors import CheckpointError, ConfigError, Problem, RunError, TextError
-from config.fields import Settings, describe, find_problems, without_effect
-from config.flags import SentenceParser, add_flag, add_settings, given_settings
-from config.inheritance import inherit_data
+from config.flags import SentenceParser, add_flag, add_settings
 from config.lora_config import LoraConfig
 from config.model_config import ModelConfig
-from config.presets import SIZES, load_preset, resolve_preset
+from config.presets import SIZES
 from config.run_config import IMPLEMENTATIONS, RunConfig
-from config.settings_file import read_config_file
-from config.sizes import memory_problem, training_memory
 from config.train_config import TrainConfig
 from runs import control, machine
-from runs.checkpoints import find_checkpoint
 from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
 from training.distributed import ALONE, STRATEGIES, Ranks, ranks_from
-from training.shares import check_shareable, memory_here
+from training.feasible import check_resumable, refuse_what_cannot_work
+from training.from_flags import configure, find_parent, follow_prepared_text
+from training.shares import check_shareable
 from training.worker import run_worker
 
 EXIT_DONE, EXIT_INTERRUPTED, EXIT_WRONG_INPUT = 0, 1, 2
@@ -205,129 +200,6 @@ def begin_from_checkpoint(config: RunConfig, given: dict[str, Any]) -> RunConfig
     config, report = fork(config, find_parent(given), given.get("carry"))
     print("\n".join(report.sentences()), file=sys.stderr)
     return config
-
-
-def find_parent(given: dict[str, Any]) -> Path:
-    """The checkpoint that `--from` names.
-
-    Raises:
-        CheckpointError, RunError: there is none, or none that can be used.
-    """
-    say = partial(print, file=sys.stderr)
-    return find_checkpoint(given["from"], Path(given.get("checkpoints", CHECKPOINTS)), say)
-
-
-def configure(arguments: argparse.Namespace) -> RunConfig:
-    """Preset, then the config file, then the flags: the later wins.
-
-    Raises:
-        ConfigError: all problems of all parts at once.
-    """
-    given = vars(arguments)
-    file = read_config_file(given["config"]) if "config" in given else {}
-    if "demo" in given:
-        if fixed := sorted({"architecture", "model_size"} & (given.keys() | file.keys())):
-            raise ConfigError([Problem("demo", f"--demo brings its own architecture and size: leave out {fixed[0]}")])
-        base = load_demo(given["demo"])
-    elif "carry" in given and "from" not in given:
-        raise ConfigError([Problem("carry", "--carry says what to take over from a checkpoint: name one with --from")])
-    elif "from" in given:
-        if fixed := sorted({"architecture", "model_size"} & (given.keys() | file.keys())):
-            raise ConfigError([Problem(fixed[0], f"--from brings its own architecture: leave out {fixed[0]}")])
-        base = RunFolder(find_parent(given).parent).read_config()
-    else:
-        preset = resolve_preset(given.get("architecture") or file.get("architecture") or "gpt2")
-        size = given.get("model_size") or file.get("model_size") or "small"
-        base = RunConfig(model=load_preset(preset, size), preset=preset, size=size)
-    chosen = [given[name] for name in ("implementation", "use_einops", "no_einops") if name in given]
-    if len(set(chosen)) > 1:
-        raise ConfigError([Problem("implementation", f"choose one implementation, not {' and '.join(chosen)}")])
-
-    problems: list[Problem] = []
-    parts: dict[str, dict[str, Any]] = {}
-    for name, before in (("model", base.model), ("data", base.data), ("training", base.training), ("lora", base.lora)):
-        kind: type[Settings] = type(before)
-        of_file = {key: value for key, value in file.items() if key in describe(kind)}
-        settings = of_file | given_settings(arguments, kind)
-        if name == "data" and "pairs" in given:
-            settings |= {"text_file": given["pairs"], "text_kind": "pairs"}
-        parts[name] = before.to_dict() | settings
-        if name == "data" and "from" in given:
-            parts[name] = inherit_data(base.data, settings)
-        problems += find_problems(kind, parts[name])
-        problems += without_effect(kind, parts[name], given)
-    if problems:
-        raise ConfigError(problems)
-    return RunConfig(
-        model=ModelConfig(**parts["model"]),
-        implementation=(chosen or [file.get("implementation", base.implementation)])[0],
-        data=DataConfig(**parts["data"]),
-        training=TrainConfig(**parts["training"]),
-        lora=LoraConfig(**parts["lora"]),
-        preset=base.preset,
-        size=base.size,
-    )
-
-
-def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:
-    """A text that `text.prepare` has cut into tokens brings its tokenizer and its split with it.
-
-    Raises:
-        TextError: a setting of `given` says something else.
-    """
-    from text.prepared import find_prepared, follow_prepared
-
-    prepared = find_prepared(config.data.text_file)
-    return config if prepared is None else replace(config, data=follow_prepared(prepared, config.data, given))
-
-
-def refuse_what_cannot_work(config: RunConfig, ranks: Ranks = ALONE) -> None:
-    """Answer at once, before a run folder exists: a text of no use, a model that does not fit, no such device.
-
-    Raises:
-        TextError, ConfigError: with the numbers.
-    """
-    from training.lora import count_adapters
-    from training.prepare import check_trainable
-
-    if config.parent is None:
-        check_trainable(config.data, config.model.n_ctx)
-    elif config.parent.carried == "weights":  # else the text is known already
-        check_trainable(config.data, config.model.n_ctx, RunFolder(Path(config.parent.path).parent))
-    check_device(config)
-    model = config.with_vocabulary(config.data.expected_vocabulary)
-    if config.training.device != "cpu" and machine.has_gpu():
-        return  # its own memory counts, which only torch can tell
-    rows = config.training.batch_size // config.training.grad_accumulation // ranks.size
-    trained = count_adapters(model, config.lora) if config.lora.is_on else None
-    needed = memory_here(training_memory(model, rows, config.implementation, trained), ranks)
-    if problem := memory_problem(needed, machine.available_memory_bytes()):
-        raise ConfigError([problem])
-
-
-def check_device(config: RunConfig) -> None:
-    """Only torch knows whether a device is there; it is asked where a special one was chosen, and imported anyway then.
-
-    Raises:
-        ConfigError: it is not there.
-    """
-    if config.training.device not in ("auto", "cpu"):
-        from training.device import choose_device
-
-        choose_device(config.training.device)
-
-
-def check_resumable(run: RunFolder, ranks: Ranks = ALONE) -> None:
-    """Answer at once, before the run's state says that it failed.
-
-    Raises:
-        RunError, TextError, ConfigError: its files or its text cannot be used, or this machine lacks its device.
-    """
-    config = run.read_config()
-    if read_status(run).state != "finished":
-        check_device(config)
-        if not run.data_path.exists():  # its worker ended before it had read the text
-            refuse_what_cannot_work(config, ranks)
 
 
 def show_sample(run: RunFolder) -> None:

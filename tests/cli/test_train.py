@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import train
+from config.errors import ConfigError
 from config.run_config import RunConfig
 from runs import control
 from runs.files import read_json
@@ -103,6 +104,14 @@ def test_bad_input_is_one_sentence_and_makes_no_run(tmp_path, capsys, flags, wor
     printed = capsys.readouterr()
     assert words in printed.err and "Traceback" not in printed.err and printed.out == ""
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_setting_without_effect_is_refused_also_from_a_file(config_of, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('architecture = "GPT"\n[model]\nrope_theta = 5.0\n')
+    with pytest.raises(ConfigError, match="rope_theta has no effect unless position is rope"):
+        config_of("--config", str(file))
+    assert config_of("--config", str(file), "--position", "rope").model.rope_theta == 5.0
 
 
 def test_a_config_file_with_wrong_kinds_names_them(tmp_path, capsys):
