@@ -18,6 +18,7 @@ import numpy as np
 from components.model import Transformer, build_model
 from config.errors import ConfigError, Problem
 from config.inheritance import same_text, same_tokenizer
+from config.model_config import ModelConfig
 from config.parent import Carried
 from config.run_config import RunConfig
 from config.sizes import count_parameters
@@ -50,6 +51,7 @@ class ForkReport:
         tensors: the fate of every tensor; empty where the tokenizer has to be learned from a long text first.
         trained: how many numbers are trained: those of adapters, or all.
         parameters: of the model, without adapters.
+        changed: the settings of the model that are not the parent's, as "n_heads 4 → 2".
     """
 
     parent: str
@@ -60,6 +62,7 @@ class ForkReport:
     tensors: tuple[TensorChange, ...]
     trained: int
     parameters: int
+    changed: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """The report for a terminal."""
@@ -87,7 +90,13 @@ class ForkReport:
         for fate in FATES[1:]:
             found = [tensor for tensor in self.tensors if tensor.fate == fate]
             lines += [_name_tensors(fate, found)] if found else []
-        return lines
+        return lines + self.changed_sentences()
+
+    def changed_sentences(self) -> list[str]:
+        """What the model does otherwise with tensors of the same shape, as other heads out of the same matrix."""
+        if not self.changed:
+            return []
+        return [f"otherwise than in the parent: {', '.join(self.changed)}. What is kept is now read so"]
 
 
 def _name_tensors(fate: str, tensors: list[TensorChange]) -> str:
@@ -97,6 +106,14 @@ def _name_tensors(fate: str, tensors: list[TensorChange]) -> str:
     )
     more = f" and {len(tensors) - LONGEST_LIST} more" if len(tensors) > LONGEST_LIST else ""
     return f"  {fate}: {named}{more}"
+
+
+def changed_settings(old: ModelConfig, new: ModelConfig) -> tuple[str, ...]:
+    """Each setting of the model that differs; the vocabulary has a sentence of its own."""
+    before, now = old.to_dict(), new.to_dict()
+    return tuple(
+        f"{name} {before[name]} → {value}" for name, value in now.items() if name != "d_vocab" and before[name] != value
+    )
 
 
 def fork(config: RunConfig, checkpoint: Path, carry: Carried | None = None) -> tuple[RunConfig, ForkReport]:
@@ -115,8 +132,8 @@ def fork(config: RunConfig, checkpoint: Path, carry: Carried | None = None) -> t
     before, old = parent.read_config(), load_tokenizer(parent.tokenizer_path)
     new = foresee_tokenizer(config, parent, before)
     tensors: tuple[TensorChange, ...] = ()
+    old_model = parent.read_model_config()
     if new is not None:
-        old_model = parent.read_model_config()
         tokens = match_vocabulary(old, new, old_model.d_vocab)
         shapes = shapes_of_config(config.with_vocabulary(len(tokens)))
         tensors = tuple(compare(shapes_of_config(old_model), shapes, tokens))
@@ -137,7 +154,9 @@ def fork(config: RunConfig, checkpoint: Path, carry: Carried | None = None) -> t
     model = config.with_vocabulary(len(tokens) if new else config.data.expected_vocabulary)
     n_all = count_parameters(model)
     trained = count_adapters(model, config.lora) if config.lora.is_on else n_all
-    report = ForkReport(name, record.step, carried, reason, told, tensors, trained, n_all)
+    report = ForkReport(
+        name, record.step, carried, reason, told, tensors, trained, n_all, changed_settings(old_model, config.model)
+    )
     return replace(config, parent=record), report
 
 

@@ -9,7 +9,8 @@ something one by one, these are kept and the others begin as in a new model:
     d_mlp     hidden units                         their order; the first ones stay
 
 A tensor that is narrower or wider in any other way is new: cutting a head or a residual stream in two keeps nothing
-of what it has learned. Tensors that only the old model has are left behind.
+of what it has learned. Tensors that only the old model has are left behind. Only shapes are looked at: with another
+number of heads of the same total width the numbers stay and are read otherwise, which the report says beside them.
 """
 
 import math

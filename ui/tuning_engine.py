@@ -77,7 +77,8 @@ def look(
             TensorFate(tensor.name, tensor.fate, " × ".join(map(str, tensor.shape)), tensor.kept / max(1, tensor.size))
             for tensor in changed
         ),
-        trained=report.trained, parameters=report.parameters, example=example, notes=notes,
+        trained=report.trained, parameters=report.parameters, example=example,
+        notes=(*notes, *report.changed_sentences()),
     )  # fmt: skip
 
 

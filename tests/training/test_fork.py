@@ -104,6 +104,17 @@ def test_another_text_begins_at_step_0_with_the_parents_weights(make_run, begin,
     assert child.read_data()["d_vocab"] == len(old)
 
 
+def test_other_heads_out_of_the_same_matrix_are_told(make_run, begin):
+    parent = make_run()
+    run_worker(parent)
+    begin(parent, model={"n_heads": 4})
+    fates = {tensor.name: tensor.fate for tensor in begin.report.tensors}
+    assert fates["blocks.0.attention.qkv_proj.weight"] == "kept"
+    assert "otherwise than in the parent: n_heads 2 → 4. What is kept is now read so" in begin.report.sentences()
+    begin(parent)
+    assert not begin.report.changed_sentences()
+
+
 def test_a_run_with_a_parent_needs_nothing_of_it(make_run, begin, other_text):
     parent = make_run()
     run_worker(parent)
