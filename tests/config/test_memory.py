@@ -78,7 +78,9 @@ def test_a_training_takes_what_was_computed_and_not_much_more(name, runtime):
     computed = memory.total - memory.runtime
     print(f"{name}: {peak / 1e6:,.0f} MB, computed {computed / 1e6:,.0f} MB + {runtime / 1e6:,.0f} MB of runtime")
     total = computed + runtime
-    assert 0.75 * total < peak < min(1.2 * total, 1.3 * computed + runtime + 100e6)
+    # Not tighter: where the system puts the heap decides how well freed memory fits what is asked for next. Twelve
+    # processes of one configuration ("many words") took from 687 to 843 MB.
+    assert 0.75 * total < peak < 1.3 * computed + runtime + 100e6
 
 
 def test_the_runtime_is_that_of_the_build_installed_here(runtime):
