@@ -26,6 +26,8 @@ from runs.checkpoints import find_checkpoint
 from runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from generation.console.output import Output
     from generation.console.writer import Prompt, Report, Writer
     from text.tokenizer import Tokenizer
@@ -115,7 +117,7 @@ def continue_text(given: dict[str, Any]) -> int:
     model = load_model(folder, device=device)
     draft = None if draft_folder is None else load_model(draft_folder, device=device)
     writer = Writer(model, tokenizer, draft)
-    order = without_idle_speed(writer, order)
+    order = without_idle_speed(model, order)
     output: Output = JsonOutput(tokenizer) if is_json else PlainOutput()
     with few_threads(model):
         if "interactive" in given:
@@ -130,20 +132,14 @@ def continue_text(given: dict[str, Any]) -> int:
     return EXIT_DONE
 
 
-def without_idle_speed(writer: Writer, order: Order) -> Order:
-    """The order without --quantize and --compile where they can do nothing here, which is said."""
-    quantize, reason = order.settings.quantize, "it is for large matrices on the CPU, and this model has none"
-    if quantize != "none" and writer.speeds_up_nothing(quantize, compiled=False):
-        tell(f"--quantize {quantize} has no effect: {reason}")
-    if not order.settings.compile:
-        return order
-    try:
-        if not writer.speeds_up_nothing("float32", compiled=True):
-            return order
-    except ConfigError as error:
-        reason = error.problems[0].message
-    tell(f"--compile has no effect: {reason}")
-    return replace(order, settings=order.settings.replace(compile=False))
+def without_idle_speed(model: nn.Module, order: Order) -> Order:
+    """The order without --compile where it can do nothing here; that is said, and of --quantize as well."""
+    from generation.console.idle_speed import idle_speed
+
+    idle = idle_speed(model, order)
+    for name, reason in idle.items():
+        tell(f"--{name} has no effect: {reason}")
+    return replace(order, settings=order.settings.replace(compile=False)) if "compile" in idle else order
 
 
 def converse(writer: Writer, order: Order, output: Output, given: dict[str, Any]) -> None:

@@ -1,15 +1,20 @@
 """What a draft gains: the same text with and without it, in turn.
 
-    python -m benchmarks.speculative_speed CHECKPOINT DRAFT          (two runs of the same tokenizer; some minutes)
+    python -m benchmarks.speculative_speed                           (trains a pair first: some minutes, once)
+    python -m benchmarks.speculative_speed CHECKPOINT DRAFT          (two runs of the same tokenizer)
     python -m benchmarks.speculative_speed CHECKPOINT DRAFT --n_draft 2 4 --new_tokens 100 --rounds 5
 
 For greedy and for drawn text, and for each number of proposals: the share that the model accepted, tokens for each pass
 of the model, and the median of the rounds' ratios of seconds, above 1 where the draft is faster. Both sides in float32,
 in one process, with the same number of threads.
+
+A draft gains where it is much smaller than the model and yet says the same most of the time. The pair that is trained
+here (on training.txt, characters as tokens) is such a case; the runs stay in --checkpoints and are found there again.
 """
 
 import argparse
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,24 +29,37 @@ from generation.prompt import encode_prompt
 from generation.samplers import Chain, build_samplers
 from generation.speculative import Speculation
 from runs.checkpoints import choose
-from runs.folder import RunFolder
+from runs.folder import CHECKPOINTS, RunFolder, find_run, list_runs
 from text.tokenizer_types import load_tokenizer
 from training.checkpoint import load_model
+
+# Names of the two runs, and their flags of train.py.
+PAIR = {
+    "speculative-model": "--n_layers 6 --d_model 384 --n_heads 6 --d_mlp 1536 --max_steps 500",
+    "speculative-draft": "--n_layers 2 --d_model 64 --n_heads 2 --d_mlp 256 --max_steps 4000 --lr 3e-3",
+}
+BOTH = "--architecture GPT --tokenizer_type character --n_ctx 128 --batch_size 12 --baselines off --eval_interval 250"
 
 
 def main() -> int:
     """One line for each way of drawing and each number of proposals."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speculative_speed", description="Speed of a draft.")
-    parser.add_argument("checkpoint", help="the model: a run, or one of its step folders")
-    parser.add_argument("draft", help="a smaller one")
+    parser.add_argument("checkpoint", nargs="?", help="the model: a run, or one of its step folders")
+    parser.add_argument("draft", nargs="?", help="a smaller one")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=CHECKPOINTS, help="where the pair is trained, if none is given"
+    )
     parser.add_argument("--prompt", default="The ", help="how each text begins")
     parser.add_argument("--n_draft", type=int, nargs="+", default=[1, 2, 3, 4, 6], help="proposals at a time")
     parser.add_argument("--new_tokens", type=int, default=100, help="how long each text is")
     parser.add_argument("--rounds", type=int, default=7, help="how often each side writes, each time with another seed")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
+    if arguments.checkpoint and not arguments.draft:
+        parser.error("a model needs its draft; with neither, a pair is trained")
+    given = [arguments.checkpoint, arguments.draft] if arguments.draft else train_pair(arguments.checkpoints)
     torch.set_num_threads(arguments.threads)
-    folders = [choose(Path(path), print) for path in (arguments.checkpoint, arguments.draft)]
+    folders = [choose(Path(path), print) for path in given]
     model, draft = map(load_model, folders)
     for name, part in (("model", model), ("draft", draft)):
         config = cast(ModelConfig, part.config)
@@ -51,6 +69,15 @@ def main() -> int:
         for n_draft in arguments.n_draft:
             compare(model, draft, prompt, samplers, n_draft, arguments)
     return 0
+
+
+def train_pair(checkpoints: Path) -> list[Path]:
+    """The model and its draft, trained unless they stand there already."""
+    for name, flags in PAIR.items():
+        if not any(run.read_label().name == name for run in list_runs(checkpoints)):
+            command = ["train.py", "--checkpoints", str(checkpoints), "--name", name, *BOTH.split(), *flags.split()]
+            subprocess.run([sys.executable, *command], check=True)
+    return [find_run(checkpoints, name).path for name in PAIR]
 
 
 def compare(

@@ -1,5 +1,6 @@
 """Matrix times one row: where a step of writing spends its time, in the forms that the decode plan chooses among."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -81,16 +82,25 @@ class RoundedProjection(Projection):
 
 
 class Float16Projection(RoundedProjection):
-    """Weights and x in float16, 11 bits instead of 24, their products summed in float32: half the memory to read."""
+    """Weights and x in float16, 11 bits instead of 24, their products summed in float32: half the memory to read.
+
+    What is beyond 65,504 is infinite in float16. From the first row for which that happens, in x or in the result, the
+    same weights are multiplied in float32: a text of a model with such activations is right, only not faster.
+    """
 
     LARGEST = torch.finfo(torch.float16).max
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)
-        self.half = weight.to(torch.float16)
+        self.rounded = weight.to(torch.float16)
 
     def product(self, x: Row) -> Row:
-        return F.linear(x.to(torch.float16), self.half)
+        y = F.linear(x.to(self.rounded.dtype), self.rounded)
+        # One infinity in x makes all of y infinite or NaN, and one in y its sum: the cheapest way to see either.
+        if y.dtype == torch.float16 and not math.isfinite(y.sum(dtype=torch.float32)):
+            self.rounded = self.rounded.float()
+            y = F.linear(x, self.rounded)
+        return y
 
 
 class Int8Projection(RoundedProjection):
@@ -134,10 +144,9 @@ class Projections:
         weights = [linear.weight for linear in linears]
         return not _is_large(weights) or issubclass(self._kind(weights), RoundedProjection)
 
-    @property
-    def all_plain(self) -> bool:
-        """Whether no matrix is rounded or compiled, because none is large enough and fits."""
-        return all(isinstance(projection, ExactProjection) for projection in self.made)
+    def has(self, kind: type) -> bool:
+        """Whether any matrix is multiplied in such a way; none is rounded or compiled unless it is large and fits."""
+        return any(isinstance(projection, kind) for projection in self.made)
 
     def _kind(self, weights: list[Tensor]) -> type[Projection]:
         if not _is_large(weights):

@@ -52,10 +52,14 @@ def why_not(run_id: str) -> str:
 
 
 def run_lines(runs: Sequence[RunFolder]) -> dict[str, str]:
-    """A line for each run by its id; runs of one name are told apart by when they were made."""
+    """A line for each run by its id, those without a usable checkpoint last: the first one is what a list offers.
+
+    Runs of one name are told apart by when they were made.
+    """
     names = {run.id: run.read_label().name for run in runs}
     often = Counter(names.values())
-    return {run.id: _run_line(run, names[run.id], dated=often[names[run.id]] > 1) for run in runs}
+    lines = {run.id: _run_line(run, names[run.id], dated=often[names[run.id]] > 1) for run in runs}
+    return dict(sorted(lines.items(), key=lambda line: line[1].startswith(DAMAGED)))
 
 
 def _run_line(run: RunFolder, name: str, *, dated: bool) -> str:

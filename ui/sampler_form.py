@@ -49,7 +49,7 @@ def draw() -> SamplerSettings:
         "Samples", 1, MOST_SAMPLES, 1, 1, key="samples", persist_state="session",
         help="How many texts to write side by side, each with the next seed. Typical: 1, or 3 to compare.",
     )  # fmt: skip
-    with st.expander("Fine-tune the sampler", key="fine_tune"):
+    with st.expander("Adjust the sampler", key="adjust_sampler"):
         values = _draw_sliders()
     with st.expander("More samplers", key="more_samplers"):
         values |= _draw_rarer(values["greedy"])

@@ -17,6 +17,7 @@ from typing import Any
 from config.errors import CheckpointError, ConfigError, Problem, TextError
 from config.fields import describe
 from config.flags import parser_of
+from generation.console.idle_speed import idle_speed
 from generation.console.order import LISTS, Order
 from generation.console.output import Output
 from generation.console.settings import WritingSettings
@@ -167,6 +168,9 @@ class Loop:
                 raise _refusal(str(error)) from error
         if reason := self.order.idle(has_draft=self.writer.draft is not None, is_json=self.is_json).get(name):
             self.say(f"{name} has no effect now: {reason}")
+        if name in ("quantize", "compile"):
+            for idle, reason in idle_speed(self.writer.model, self.order).items():
+                self.say(f"{idle} has no effect now: {reason}")
 
     def _change(self, values: Mapping[str, Any]) -> None:
         """Take new values if all of them can be used together, else leave everything as it was."""

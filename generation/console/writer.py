@@ -9,12 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from components.kv_cache import KVCache
 from config.errors import ConfigError, Problem
 from generation.beam_search import EarlyStopping, beam_search
+from generation.console import interrupt
 from generation.console.order import Order
 from generation.console.output import Output, Sample
-from generation.decode_plan import DecodePlan
 from generation.generate import generate_batch
 from generation.prompt import TextStream
 from generation.samplers import Chain, build_samplers
@@ -125,18 +124,6 @@ class Writer:
                 break
         return count / (time.perf_counter() - started)
 
-    def speeds_up_nothing(self, weights: str, compiled: bool) -> bool:
-        """Whether these would change nothing: they are for large matrices on the CPU.
-
-        Raises:
-            ConfigError: it cannot be compiled here.
-        """
-        parts: Any = self.model  # nn.Module's attributes have no type
-        weight = parts.token_embedding.weight
-        cache = KVCache(parts.config, 1, 1, weight.device, weight.dtype)
-        plan = DecodePlan.of(self.model, cache, weights, compiled)
-        return plan is None or plan.projections.all_plain
-
     def _draw(self, prompt: Prompt, order: Order, output: Output) -> Report:
         wants = order.settings
         first = secrets.randbelow(2**32) if wants.seed is None else wants.seed
@@ -165,20 +152,25 @@ class Writer:
         for sample in samples:
             output.begin(sample)
         for row in itertools.chain([first], rows):
-            for sample, step in zip(samples, row, strict=True):
-                if step is None or sample.end:
-                    continue
-                sample.tokens.append(step.token)
-                sample.log_probabilities.append(step.log_probability)
-                sample.pieces.append(sample.stream.push(step.token))
-                output.token(sample, step)
-                if sample.stream.stopped or step.token in order.stop_tokens:
-                    self._finish(sample, "stop" if sample.stream.stopped else "stop_token", output)
+            with interrupt.held_back():  # so that no token is half noted
+                self._note(row, samples, order, output)
             if all(sample.end for sample in samples):
                 return
         for sample in samples:
             if not sample.end:
                 self._finish(sample, "length", output)
+
+    def _note(self, row: list[Step | None], samples: list[Sample], order: Order, output: Output) -> None:
+        """One more token for each sample that has not ended."""
+        for sample, step in zip(samples, row, strict=True):
+            if step is None or sample.end:
+                continue
+            sample.tokens.append(step.token)
+            sample.log_probabilities.append(step.log_probability)
+            sample.pieces.append(sample.stream.push(step.token))
+            output.token(sample, step)
+            if sample.stream.stopped or step.token in order.stop_tokens:
+                self._finish(sample, "stop" if sample.stream.stopped else "stop_token", output)
 
     def _finish(self, sample: Sample, end: str, output: Output) -> None:
         sample.pieces.append(sample.stream.finish())

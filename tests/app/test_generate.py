@@ -173,6 +173,14 @@ def test_a_run_with_only_damaged_checkpoints_can_be_looked_at_but_not_used(run):
     assert app.button(key="generate").disabled
 
 
+def test_a_run_that_can_write_is_offered_before_a_newer_one_that_cannot(run, checkpoints):
+    newer = make_run(checkpoints, name="calm-heron")
+    (add_checkpoint(newer) / "model.safetensors").unlink()
+    app = open_page()
+    assert app.selectbox(key="generate_run").options == ["brave-otter · 1.600", "⊘ calm-heron · no usable checkpoint"]
+    assert app.selectbox(key="generate_run").value == run.id and not app.error
+
+
 def test_the_prompt_is_counted_against_the_window(run):
     app = open_page()
     app.text_area(key="prompt").set_value("First Citizen").run()

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from generation.beam_search import beam_search
-from generation.console import writer
+from generation.console import interrupt, writer
+from generation.console.output import JsonOutput
 from generation.generate import generate
 from generation.samplers import build_samplers
 from tests.cli.infer_runs import ROOT, call, make_run, refused, start
@@ -218,6 +219,12 @@ def test_8_bits_reach_the_matrices(home, capsys):
     assert rounded[1] != exact[1]
 
 
+def test_compiling_what_is_rounded_is_called_idle(home, capsys):
+    run = make_run(home / "checkpoints", d_model=256, d_mlp=1040, n_heads=2)
+    assert call("--checkpoint", run.path, *SMALL, "--quantize", "float16", "--compile") == 0
+    assert "--compile has no effect: --quantize float16 has all large matrices\n" in capsys.readouterr().err
+
+
 def test_the_window_can_roll(home, capsys):
     run = make_run(home / "checkpoints", position="rope", n_layers=2)
     assert text_of(run, capsys, "--sliding", "roll")[: 5 + 12] == text_of(run, capsys)[: 5 + 12]
@@ -288,6 +295,7 @@ def test_wrong_values_and_conflicts_do_not_wait_for_torch(run):
         (("--alternatives", 2), "--alternatives has no effect: they come with --json"),
         (("--min_new_tokens", 2), "--min_new_tokens has no effect"),
         (("--quantize", "int8"), "--quantize int8 has no effect"),
+        (("--quantize", "int8", "--compile"), "--compile has no effect"),
         (("--text_file", "x"), "--text_file has no effect"),
     ],
 )
@@ -313,6 +321,35 @@ def test_ctrl_c_ends_all_samples_with_what_they_have(run):
     assert [(line["sample"], line["end"]) for line in found[-2:]] == [(0, "interrupted"), (1, "interrupted")]
     assert found[-2]["tokens"] == [line["token"] for line in found[:-2] if line["sample"] == 0]
     assert b"stopped" in err and b"Traceback" not in err
+
+
+def test_ctrl_c_never_falls_within_a_token(run, capsys, monkeypatch):
+    shown = []
+
+    def interrupted(output, sample, step):
+        show(output, sample, step)
+        shown.append(step.token)
+        if len(shown) == 5:  # the first of two samples, in the third place
+            signal.raise_signal(signal.SIGINT)
+
+    show = JsonOutput.token
+    monkeypatch.setattr(JsonOutput, "token", interrupted)
+    assert call("--checkpoint", run.path, *SMALL, "--num_samples", 2, "--json") == 0
+    *tokens, first, second = lines(capsys)
+    for sample in (first, second):
+        seen = [line for line in tokens if line["sample"] == sample["sample"]]
+        assert sample["tokens"] == [line["token"] for line in seen] and len(seen) == 3
+        assert sample["text"] == "".join(line["text"] for line in seen) and sample["end"] == "interrupted"
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), interrupt.held_back():
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+        signal.raise_signal(signal.SIGINT)
+        reached = False
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_pipe_that_closes_is_no_error_for_json(run):

@@ -49,7 +49,7 @@ def test_compiled_text_is_the_eager_text(changes):
     config = ModelConfig(d_model=32, n_layers=2, d_mlp=9000, n_ctx=16, d_vocab=50, init_std=0.3, **changes)
     model = build_model(config, seed=1).eval()
 
-    assert not DecodePlan.of(model, KVCache(config), compiled=True).projections.all_plain
+    assert DecodePlan.of(model, KVCache(config), compiled=True).projections.has(CompiledProjection)
 
     def written(seed, is_compiled):
         samplers = build_samplers()
