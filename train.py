@@ -25,7 +25,7 @@ from runs.folder import CHECKPOINTS, RunFolder, create_run, delete_run, find_run
 from runs.metrics import SamplesReader
 from runs.names import clean_name
 from runs.state import read_status
-from training.distributed import ALONE, STRATEGIES, Ranks, ranks_from
+from training.distributed import ALONE, STRATEGIES, Ranks, end_process, ranks_from
 from training.feasible import check_resumable, refuse_what_cannot_work
 from training.from_flags import configure, find_parent, follow_prepared_text
 from training.shares import check_shareable
@@ -211,4 +211,4 @@ def show_sample(run: RunFolder) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

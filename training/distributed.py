@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from config.errors import ConfigError, Problem
 
@@ -235,6 +236,20 @@ def ranks_from(environment: Mapping[str, str] = os.environ, parallel: str | None
         number("RANK", 0), number("WORLD_SIZE", 1), number("LOCAL_RANK", 0), number("LOCAL_WORLD_SIZE", 1),
         parallel or "ddp",
     )  # fmt: skip
+
+
+def end_process(status: int) -> NoReturn:
+    """End this process of train.py with an exit status.
+
+    One of several ends at once, not through the interpreter's own end: threads of gloo may still hold the tensors of
+    the last message, and giving them back to an interpreter that is being taken down aborts a process whose work was
+    done (pytorch pull request 179291).
+    """
+    if ranks_from().alone:
+        sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 class SilentWriter:

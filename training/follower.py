@@ -4,7 +4,6 @@ It writes nothing into the run folder and takes no lock. When the first process 
 """
 
 import signal
-import sys
 import traceback
 from pathlib import Path
 
@@ -75,5 +74,4 @@ def follow(ranks: Ranks) -> int:
     status = Follower(RunFolder(Path(ranks.hear_run())), ranks).work()
     if status == EXIT_DONE:
         ranks.leave()
-    sys.stderr.flush()
     return status
