@@ -112,7 +112,7 @@ def test_the_run_survives_the_server_and_any_page_finds_it_again(page, server, t
     assert page.get_by_role("dialog").count() == 0
 
 
-def test_a_killed_worker_is_orphaned_and_resume_goes_on(page, server, trained):
+def test_two_tabs_see_a_killed_worker_its_second_one_and_the_end(page, server, trained):
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Resume").wait_for()  # paused: there is a checkpoint now
     page.get_by_role("button", name="Resume").click()
@@ -125,8 +125,6 @@ def test_a_killed_worker_is_orphaned_and_resume_goes_on(page, server, trained):
     page.get_by_role("button", name="Pause").wait_for()
     wait_for(lambda: read_status(trained).attempt == 2, FIRST_POINT_SECONDS, "the second worker")
 
-
-def test_two_tabs_see_the_same_run(page, server, trained):
     other = page.context.new_page()
     other.set_default_timeout(60_000)
     other.goto(page.url)
