@@ -15,12 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from config.data_config import DataConfig
 from config.errors import ConfigError, RunError
+from config.inheritance import same_text, same_tokenizer
 from config.presets import changed_fields, load_preset, size_fields
 from config.run_config import RunConfig
 from config.sizes import count_parameters, memory_problem, training_memory
 from runs import launch, machine
 from runs.comparison import find_differences
+from runs.files import read_json
 from runs.folder import RunFolder, create_run
 from runs.metrics import MetricsReader
 from runs.names import friendly_name
@@ -28,6 +31,9 @@ from runs.names import friendly_name
 FEWEST, MOST = 2, 4
 # What decides which tokens a step reads, how many steps there are, and on what they are scored.
 SHARED = ("seed", "batch_size", "max_steps", "epochs", "eval_interval", "eval_iters")
+# Whoever has one of these cuts the text at the same places. Others are learned, from one text like this, from another
+# like that.
+SAME_CUTS = ("character", "byte", "gpt2")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
     """The same configurations on the text, seed, batches and steps of the first.
 
     Raises:
-        RunError: fewer than two or more than four, or one that goes on in the middle of another run.
+        RunError: fewer than two or more than four, one that goes on in the middle of another run, or tokenizers that
+            cut the text differently.
         ConfigError: one of them cannot be trained on these batches.
     """
     if not FEWEST <= len(configs) <= MOST:
@@ -63,7 +70,46 @@ def line_up(configs: Sequence[RunConfig]) -> list[Entry]:
     for parent in (config.parent for config in configs):
         if parent and parent.carried == "all":
             raise RunError(f"A race begins at step 0; one of these goes on at step {parent.step:,} of {parent.run}.")
-    return [Entry(configs[0]), *(_line_up_with(configs[0], config) for config in configs[1:])]
+    entries = [Entry(configs[0]), *(_line_up_with(configs[0], config) for config in configs[1:])]
+    _check_tokenizers([entry.config for entry in entries])
+    return entries
+
+
+def _check_tokenizers(configs: Sequence[RunConfig]) -> None:
+    """A fine-tuned model keeps its parent's tokenizer: with another one neither batches nor losses per token are alike.
+
+    Raises:
+        RunError: they are not the same, or a parent is gone.
+    """
+    data = configs[0].data
+    if data.tokenizer_type in SAME_CUTS:
+        return
+    parents = [_keeps_from(config, data) for config in configs]
+    kept = [parent for parent in parents if parent]
+    records = [read_json(parent.tokenizer_path / "tokenizer.json") for parent in kept]
+    alike = all(record == records[0] for record in records)
+    if None in parents:  # that one learns from the text of the race
+        alike = all(_learned_from(parent, data) for parent in kept)
+    if not alike:
+        whose = [f"the tokenizer of {parent.id}" if parent else "one learned from this text" for parent in parents]
+        raise RunError(
+            f"These cut the text into different tokens ({', '.join(dict.fromkeys(whose))}), so they cannot read the "
+            "same batches, and their losses in nats per token say nothing of each other: train them apart and compare "
+            "bits per byte."
+        )
+
+
+def _keeps_from(config: RunConfig, data: DataConfig) -> RunFolder | None:
+    """The parent whose tokenizer is kept; None where one is learned."""
+    if config.parent is None:
+        return None
+    parent = RunFolder(Path(config.parent.path).parent)
+    return parent if same_tokenizer(data, parent.read_config().data) else None
+
+
+def _learned_from(parent: RunFolder, data: DataConfig) -> bool:
+    config = parent.read_config()
+    return config.parent is None and same_text(config.data, data)
 
 
 def _line_up_with(first: RunConfig, config: RunConfig) -> Entry:

@@ -169,6 +169,31 @@ def test_a_fine_tuned_model_keeps_its_context_and_size():
         race.at_sizes(tuned, ["tiny", "small"])
 
 
+def learned(root, text: str, record: dict | None = None) -> RunConfig:
+    """A configuration with learned pieces of a text; with a record, one that is fine-tuned from a run with these."""
+    config = make(data={"tokenizer_type": "bpe", "text_file": text})
+    if record is None:
+        return config
+    run = race.create_run(root, config, {})
+    run.tokenizer_path.mkdir()
+    (run.tokenizer_path / "tokenizer.json").write_text(json.dumps(record))
+    return replace(config, parent=replace(PARENT, run=run.id, path=str(run.step_path(500))))
+
+
+def test_models_with_other_tokenizers_than_the_first_do_not_race(root):
+    one, like_it, other = (learned(root, f"{record}.txt", {"merges": record}) for record in "aab")
+    assert len(race.line_up([one, like_it])) == 2
+    whose = f"the tokenizer of {one.parent.run}, the tokenizer of {other.parent.run}"
+    with pytest.raises(RunError, match=rf"into different tokens \({whose}\).* compare bits per byte"):
+        race.line_up([one, other])
+    fresh, elsewhere = learned(root, "a.txt"), learned(root, "b.txt")
+    assert len(race.line_up([fresh, one])) == 2  # learned from the same text: the same pieces
+    with pytest.raises(RunError, match="one learned from this text, the tokenizer of"):
+        race.line_up([elsewhere, one])
+    characters = [replace(config, data=DataConfig()) for config in (one, other)]
+    assert len(race.line_up(characters)) == 2  # one token for each character, whoever has learned them
+
+
 # --- from the command line ----------------------------------------------------------------------------------------
 
 
