@@ -94,18 +94,24 @@ def sizes_in_words(config: ModelConfig) -> str:
     return f"{parameters:,} parameters" + (f", of which a token uses {active:,}" if active != parameters else "")
 
 
-def flops_per_token(config: ModelConfig) -> int:
+def flops_per_token(config: ModelConfig, *, frozen: bool = False) -> int:
     """Floating-point operations of forward and backward for one token.
 
-    6 per weight that takes part in a matrix product (2 forward, 4 backward; of the experts those of one token), and in
-    each layer 6 per dimension of queries and of values (together mostly 12·d_attention) for each token that it looks
-    at, all n_ctx or a window, uncut by the causal mask (the convention of PaLM, arXiv:2204.02311, B).
+    6 per weight that takes part in a matrix product (2 forward, 4 backward: Kaplan et al. 2020, arXiv:2001.08361,
+    section 2.1; of the experts those of one token), and in each layer 6 per dimension of queries and of values
+    (together mostly 12·d_attention) for each token that it looks at, all n_ctx or a window, uncut by the causal mask
+    (the convention of PaLM, arXiv:2204.02311, B).
+
+    Args:
+        frozen: the weights stay as they are and adapters beside them learn. Then a weight costs 4: of the two products
+            of the backward pass, for the gradient of what it reads and for its own, the second is left out. The
+            adapters' own products are not counted, nor are they among the parameters.
     """
     block = parameters_per_block(config)
     mlps = sum(parameters_by_layer(config, active=True))
     weights = config.n_layers * block["attention"] + mlps + config.d_vocab * config.d_model
     d_scores_and_sums = config.n_heads * (config.query_width + config.value_head_dim)
-    return 6 * weights + 6 * d_scores_and_sums * sum(tokens_seen_by_layer(config))
+    return (4 if frozen else 6) * weights + 6 * d_scores_and_sums * sum(tokens_seen_by_layer(config))
 
 
 def tokens_seen_by_layer(config: ModelConfig) -> list[int]:

@@ -66,7 +66,9 @@ class Summary:
     @property
     def flops(self) -> float | None:
         """Floating-point operations of the training so far, by `config.sizes.flops_per_token`."""
-        return float(self.tokens_seen) * flops_per_token(self.model) if self.model else None
+        if self.model is None or self.config is None:
+            return None
+        return float(self.tokens_seen) * flops_per_token(self.model, frozen=self.config.lora.is_on)
 
     @property
     def tokens_per_second(self) -> float | None:

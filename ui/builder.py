@@ -149,7 +149,7 @@ def machine_speed(work_per_token: int, tokens_per_step: int, implementation: str
             config, model = run.read_config(), run.read_model_config()
         except RunError:
             continue
-        last, work = read_run(run).metrics.last(), flops_per_token(model)
+        last, work = read_run(run).metrics.last(), flops_per_token(model, frozen=config.lora.is_on)
         speed = work * last.get("tokens_seen", 0.0) / (last.get("elapsed_seconds") or math.inf)
         if not speed > 0:  # nor for a value that is no number
             continue

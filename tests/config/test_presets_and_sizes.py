@@ -39,7 +39,9 @@ def test_sharing_keys_and_values_saves_their_projections_and_cache():
 
 def test_flops_of_the_tiny_gpt_match_the_arithmetic_by_hand():
     config = load_preset("gpt2", "tiny").replace(d_vocab=65, qkv_bias=False, attention_out_bias=False, mlp_bias=False)
-    assert flops_per_token(config) == 6 * (4 * 12 * 128 * 128 + 65 * 128) + 12 * 4 * 64 * 128
+    weights, looks = 4 * 12 * 128 * 128 + 65 * 128, 12 * 4 * 64 * 128
+    assert flops_per_token(config) == 6 * weights + looks
+    assert flops_per_token(config, frozen=True) == 4 * weights + looks
 
 
 # Released models: Mixtral, arXiv:2401.04088, 2 (46.7 B, of which a token uses 12.9 B); OLMoE, arXiv:2409.02060 (6.9 B,

@@ -7,10 +7,12 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from config.lora_config import LoraConfig
 from config.run_config import RunConfig
 from config.sizes import count_parameters, flops_per_token
 from runs import summaries
@@ -57,6 +59,13 @@ def test_a_summary_has_the_numbers_of_the_run(run: RunFolder, config: RunConfig)
     assert (found.best_loss_nats, found.best_bits_per_byte) == (1.5, pytest.approx(3.0))
     assert found.size_bytes >= run.metrics_path.stat().st_size
     assert (found.status.state, found.label) == ("finished", run.read_label())
+
+
+def test_frozen_weights_cost_a_third_less(root: Path, config: RunConfig):
+    run = create_run(root, replace(config, lora=LoraConfig(lora_rank=4)), {})
+    fill(run)
+    model = config.with_vocabulary(65)
+    assert read(run).flops == 768 * 300 * flops_per_token(model, frozen=True) < 768 * 300 * flops_per_token(model)
 
 
 def test_a_run_that_has_just_begun_knows_little(run: RunFolder):
