@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.errors import RunError
+from config.parent import FOLDER_NAME
 from runs.files import read_json
 from runs.state import read_status
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 SHARED_FOLDERS = (".tokens", ".uploads")
 # A file that no run names yet may be an upload whose owner is still choosing a model.
 _UNNAMED_LIFETIME_SECONDS = 3_600.0
+
+
+def tokens_folder(run: RunFolder) -> Path:
+    """Where the tokens lie that a run was trained on; they may have been cleared.
+
+    Raises:
+        RunError: data.json is not there or damaged, or names none, as that of imported weights.
+    """
+    key = run.read_data().get("token_files")
+    if not isinstance(key, str) or not key or not FOLDER_NAME.fullmatch(key):
+        raise RunError(f"data.json of run {run.id} is damaged: token_files is {str(key)[:40]!r}.")
+    return run.path.parent / SHARED_FOLDERS[0] / key
 
 
 def find_named(run: RunFolder) -> set[str]:

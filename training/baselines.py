@@ -15,6 +15,7 @@ from runs.baselines import baseline_title, overtaken_sentence, read_baselines
 from runs.files import write_json
 from runs.folder import RunFolder
 from runs.metrics import MetricsReader
+from runs.shared_files import tokens_folder
 from text.baselines import read_baselines as read_computed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +33,7 @@ class BaselineLadder:
 
     def __init__(self, run: RunFolder, say: Callable[[str], None]):
         self.run, self.say = run, say
-        self.tokens_folder = run.path.parent / ".tokens" / run.read_data()["token_files"]
+        self.tokens_folder = tokens_folder(run)
         self.process: subprocess.Popen[bytes] | None = None
         self.losses = read_baselines(run)
         self.sentence = ""

@@ -15,6 +15,7 @@ from config.inheritance import same_tokenizer
 from config.run_config import RunConfig
 from runs.files import write_json
 from runs.folder import RunFolder
+from runs.shared_files import tokens_folder
 from text.batches import BatchSource, Windows
 from text.corpus import Corpus, check_text, read_text, split_position
 from text.learn import extend_tokenizer, learn_tokenizer, sampling_note
@@ -227,12 +228,8 @@ def _refuse_other_text(run: RunFolder, config: RunConfig, sha256: str) -> None:
 
 def _find_prepared(run: RunFolder, config: RunConfig) -> PreparedText | None:
     """What an earlier attempt prepared, or None where the shared token files are gone and must be made again."""
-    data = run.read_data()
     tokenizer = load_tokenizer(run.tokenizer_path)
     try:
-        folder = run.path.parent / ".tokens" / data["token_files"]
-        return _open(config, tokenizer, folder)
+        return _open(config, tokenizer, tokens_folder(run))
     except TextError:
         return None
-    except KeyError as error:
-        raise RunError(f"data.json of run {run.id} is damaged: {error} is missing") from error

@@ -5,6 +5,7 @@ really trained.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from interpret.paired_difference import paired_difference
 from interpret.token_losses import token_losses
 from runs.checkpoints import choose
 from runs.folder import RunFolder, create_run
+from runs.fork import describe_parent
 from text.storyteller import write
 from training.checkpoint import load_model, load_tokenizer_of
 from training.worker import run_worker
@@ -106,6 +108,27 @@ def test_the_text_is_one_that_neither_was_trained_on(runs):
     found = common_text(runs["part"], runs["one"])  # the half ends where the whole still trains
     assert found.content == whole and found.note.startswith("part was trained on another text")
     assert found == common_text(runs["one"], runs["part"])
+
+
+def begin(parent: RunFolder, name: str) -> RunFolder:
+    """A run with the weights of another, on the text of all."""
+    data = DataConfig(text_file=str(parent.path.parent.parent / "tale.txt"))
+    config = replace(parent.read_config(), data=data, parent=describe_parent(choose(parent), "weights"))
+    run = create_run(parent.path.parent, config, {}, name)
+    assert run_worker(run) == 0
+    return run
+
+
+def test_what_the_weights_have_read_before_is_said(runs, place):
+    (place / "other.txt").write_text((place / "tale.txt").read_text()[::-1])
+    elsewhere = train(place, "elsewhere", data={"text_file": str(place / "other.txt")})
+    child, longer, known = (begin(parent, name) for parent, name in
+                            ((elsewhere, "child"), (runs["shorter"], "longer"), (runs["one"], "known")))  # fmt: skip
+    grandchild = begin(child, "grandchild")
+    for run in (child, longer, grandchild):  # of another text, and of more of this one
+        note = common_text(runs["one"], run).note
+        assert note.startswith(f"{run.read_label().name} began with weights of another training")
+    assert common_text(runs["one"], known).note == ""
 
 
 def test_without_token_files_a_text_is_asked_for(runs, place):

@@ -13,11 +13,13 @@ import torch
 from config.errors import CheckpointError, RunError
 from runs import control
 from runs.checkpoints import list_checkpoints, write_commit
+from runs.files import write_json
 from runs.folder import RunFolder
 from runs.state import read_status
 from tests.training.conftest import TEXT
 from training import trainer as trainer_module
 from training.checkpoint import find_latest, load_model, load_tokenizer_of
+from training.prepare import prepare_text
 from training.worker import run_worker
 
 STEP_KEYS = {
@@ -180,6 +182,15 @@ def test_a_resume_whose_token_files_are_gone_makes_them_again_from_the_same_text
     assert (run.tokenizer_path / "tokenizer.json").read_bytes() == before
     text_file.with_suffix(".old").rename(text_file)
     assert run_worker(run) == 0 and curve(run) == curve(undisturbed)
+
+
+@pytest.mark.parametrize("name", [7, None, "", "..", "../.tokens", ["a"]])
+def test_token_files_that_cannot_be_a_folder_are_a_sentence(make_run, name):
+    run = make_run()
+    assert run_worker(run) == 0
+    write_json(run.data_path, run.read_data() | {"token_files": name})
+    with pytest.raises(RunError, match=rf"data.json of run {run.id} is damaged: token_files is"):
+        prepare_text(run, run.read_config())
 
 
 def damage(file):
