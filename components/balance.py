@@ -16,12 +16,15 @@ The selection bias does without a gradient that has nothing to do with language:
 the chosen count. Paper: Wang et al. 2024, arXiv:2408.15664, section 3, algorithm 1; γ = 0.001 there and in DeepSeek-V3
 (arXiv:2412.19437, section 4.2).
 
+Places at the end of a row that no document needed (text/packing.py) go through the model like all others, but say
+nothing of it: they are left out of every sum.
+
 Shapes: a record holds for each layer with experts a row of sums [layer n_experts + 3], which micro-batches and
 processes add up:   visits of every expert | visits that found their expert full | entropy of the scores | L · tokens
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from components.router import TINY, Choice, Router
@@ -32,21 +35,29 @@ Sums = Float[Tensor, "layer sums"]
 
 
 class RoutingRecord:
-    """Notes of one forward pass, layer by layer. The caller owns it and passes it in."""
+    """Notes of one forward pass, layer by layer. The caller owns it and passes it in.
 
-    def __init__(self) -> None:
+    Args:
+        counted: the places with a token; by default all.
+    """
+
+    def __init__(self, counted: Bool[Tensor, "batch pos"] | None = None) -> None:
+        self._counted = counted
         self._penalties: list[Tensor] = []
         self._rows: list[Tensor] = []
 
     def add(self, choice: Choice) -> None:
         """One layer's choices."""
-        n_tokens, n_experts = choice.experts[..., 0].numel(), choice.scores.shape[-1]
-        visits = count_visits(choice)
+        n_experts = choice.scores.shape[-1]
+        counted = choice.scores.new_ones(choice.scores.shape[:-1]) if self._counted is None else self._counted
+        counts = counted.to(choice.scores.dtype)[..., None]  # [batch pos 1], 1 or 0
+        n_tokens = counts.sum()
+        visits = count_visits(choice, counts)
         shares = choice.scores / (choice.scores.sum(dim=-1, keepdim=True) + TINY)  # sigmoids do not sum to 1
-        shares = shares.flatten(0, 1)  # [token expert]
-        penalty = n_experts * (visits / n_tokens * shares.mean(dim=0)).sum()
-        turned_away = visits.new_zeros(()) if choice.kept is None else (~choice.kept).sum()
-        seen = shares.detach()
+        shares = (counts * shares).flatten(0, 1)  # [token expert]
+        penalty = n_experts * (visits / n_tokens * shares.sum(dim=0) / n_tokens).sum()
+        turned_away = visits.new_zeros(()) if choice.kept is None else (counts * ~choice.kept).sum()
+        seen = shares.detach()  # 0 · ln TINY of a place that is not counted is 0
         entropy = -(seen * (seen + TINY).log()).sum()
         self._penalties.append(penalty)
         self._rows.append(torch.cat([visits, torch.stack([turned_away, entropy, penalty.detach() * n_tokens])]))
@@ -62,10 +73,10 @@ class RoutingRecord:
         return torch.stack(self._rows)
 
 
-def count_visits(choice: Choice) -> Float[Tensor, "expert"]:
-    """How many visits each expert was meant to have, whether it had room or not."""
-    one = choice.scores.new_ones(()).expand(choice.experts.numel())
-    return choice.scores.new_zeros(choice.scores.shape[-1]).scatter_add(0, choice.experts.flatten(), one)
+def count_visits(choice: Choice, counts: Float[Tensor, "batch pos 1"]) -> Float[Tensor, "expert"]:
+    """How many visits each expert was meant to have, whether it had room or not, of tokens that count 1."""
+    each = counts.expand_as(choice.experts).flatten()
+    return choice.scores.new_zeros(choice.scores.shape[-1]).scatter_add(0, choice.experts.flatten(), each)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ from components.balance import RoutingRecord
 from components.model import Transformer
 from components.moe import MixtureOfExperts
 from config.sizes import CHUNK_LOGITS, LARGE_LOGITS
-from text.packing import IGNORED
+from text.packing import IGNORED, NOBODY
 from training.routing import RoutingTally
 
 
@@ -58,7 +58,9 @@ def loss_and_routing(
     """The same, and what the routers did (components/balance.py); None for a model without experts."""
     if not isinstance(model, Transformer):
         return next_token_loss(model(tokens), targets), None
-    record = RoutingRecord() if model.config.n_experts else None
+    record = None
+    if model.config.n_experts:
+        record = RoutingRecord(None if documents is None else documents != NOBODY)
     if targets.numel() * model.config.d_vocab > LARGE_LOGITS:
         head: Any = model.unembedding  # nn.Module's attributes have no type
         x, bias = model.stream(tokens, documents=documents, record=record), head.bias

@@ -141,6 +141,17 @@ def test_the_penalty_is_k_at_perfect_balance_and_e_when_all_want_the_same() -> N
     close(record.sums[:, 9], torch.tensor([4 * torch.tensor(8.0).log().item(), 0.0]))  # entropy of 4 tokens
 
 
+def test_places_that_nobody_needed_are_left_out_of_every_sum() -> None:
+    scores = torch.rand(2, 4, 6, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
+    experts, kept = scores.topk(2).indices, torch.tensor([[True, False]] * 8).view(2, 4, 2)
+    padded, short = RoutingRecord(torch.arange(4).lt(3).expand(2, 4)), RoutingRecord()
+    for record, end in ((padded, 4), (short, 3)):
+        record.add(choice_of(scores[:, :end], experts[:, :end])._replace(kept=kept[:, :end]))
+    close(padded.sums, short.sums)
+    close(padded.penalty, short.penalty)
+    assert short.sums[0, 6] == 6  # turned away
+
+
 def test_the_penalty_pushes_down_the_scores_of_crowded_experts() -> None:
     logits = torch.zeros(1, 6, 4, requires_grad=True)
     record = RoutingRecord()

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from components.balance import BIAS_STEP, RoutingRecord
 from components.model import build_model
 from config.model_config import ModelConfig
+from text.packing import NOBODY
 from training import loss as loss_module
 from training.loss import model_loss, next_token_loss
 from training.worker import run_worker
@@ -58,6 +59,13 @@ def test_the_number_is_the_loss_and_the_gradient_that_of_loss_and_penalty(model,
         gradients(loss, model), gradients(plain, model), gradients(record.penalty, model), strict=True
     ):
         torch.testing.assert_close(got, language + 0.5 * even, rtol=1e-4, atol=1e-6)
+
+
+def test_the_padding_of_packed_rows_is_no_visit(model, batch):
+    documents = torch.zeros_like(batch[0])
+    documents[:, 6:] = NOBODY
+    _, sums = loss_module.loss_and_routing(model, *batch, documents)
+    assert sums[:, :4].sum(dim=1).tolist() == [4 * 6 * 2.0] * 2  # rows, places with a token, experts of each
 
 
 def test_a_run_notes_balance_after_steps_and_shares_after_evaluations(make_run):
