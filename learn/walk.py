@@ -33,6 +33,7 @@ class Walk:
     d_vocab: int
     n_heads: int
     embedding_scale: float
+    norm_placement: str
     embedding: list[list[float]]  # [pos d_model]
     patterns: dict[int, list[list[list[float]]]]  # by layer: [head query key]
     scores: dict[int, list[list[list[float]]]]  # the same before softmax
@@ -66,6 +67,7 @@ def walk(subject: Subject, text: str) -> Walk:
         d_vocab=logits.shape[-1],
         n_heads=model.config.n_heads,
         embedding_scale=model.config.embedding_scale,
+        norm_placement=model.config.norm_placement,
         embedding=found.values["hook_embed"][0].tolist(),
         patterns={layer: found.values[name][0].tolist() for layer, name in patterns.items()},
         scores={layer: found.values[name][0].tolist() for layer, name in scores.items()},
@@ -143,7 +145,10 @@ def explain_length(found: Walk, stage: int, pos: int) -> str:
     if stage == 0:
         return f"|x| = {here:.3f}: the length of {found.tokens[pos]!r}'s vector before the first block."
     before = found.stream[stage - 1][pos]
+    why = "lengths do not simply add up."
+    if found.norm_placement == "post":
+        why = "the stream was normalized after each (post-norm), so the last norm decides how long it is."
     return (
         f"|x after block {stage}| = {here:.3f}, before it {before:.3f}.\n"
-        f"The block added two vectors, one from attention and one from the MLP; lengths do not simply add up."
+        f"The block added two vectors, one from attention and one from the MLP; {why}"
     )

@@ -54,6 +54,7 @@ def test_explanations_end_with_the_number_they_explain(subject):
     assert last_number(walking.explain_probability(found, 3, 1)) == pytest.approx(probability, abs=1e-4)
     assert last_number(walking.explain_embedding(found, 2, 5)) == pytest.approx(found.embedding[2][5], abs=1e-4)
     assert f"{found.stream[1][2]:.3f}" in walking.explain_length(found, 1, 2)
+    assert "lengths do not simply add up" in walking.explain_length(found, 1, 2)
 
 
 def test_a_sink_and_a_scaled_embedding_stand_in_the_formulas(tmp_path):
@@ -68,6 +69,13 @@ def test_a_sink_and_a_scaled_embedding_stand_in_the_formulas(tmp_path):
     assert "e^1.25 of the sink" in walking.explain_share(found, 0, 2, 4, 3)
     assert "E[token, dimension] · 3 = " in walking.explain_embedding(found, 2, 5)
     assert found.embedding[2][5] == pytest.approx(3 * model.token_embedding.weight[found.ids[2], 5].item())
+
+
+def test_behind_post_norm_the_norm_decides_the_length(tmp_path):
+    tokenizer = CharacterTokenizer.train("the quick king jumps over a lazy dog")
+    config = load_preset("llama", "tiny").replace(d_vocab=tokenizer.vocab_size, n_layers=1, norm_placement="post")
+    found = walking.walk(Subject(build_model(config, "einops", seed=1).eval(), tokenizer, tmp_path), TEXT)
+    assert "the last norm decides" in walking.explain_length(found, 1, 2)
 
 
 def test_a_long_text_is_cut_and_an_unknown_character_is_refused(subject):
