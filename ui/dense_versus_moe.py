@@ -118,4 +118,4 @@ def _train_twin(reference: Summary) -> None:
         runs = race.start(reference.run.path.parent, [twin], kind="race", endings=[ending], name=reference.label.name)
         tick([reference.run.id, *(run.id for run in runs)], reference=reference.run.id)
     except (ConfigError, RunError, OSError) as error:
-        st.session_state[racing.PROBLEM] = f"Nothing was started: {error}"
+        st.session_state[racing.PROBLEM] = racing.why_not(error)

@@ -88,13 +88,20 @@ def start(entries: Sequence[Entry], kind: str, endings: Sequence[str] = ()) -> N
     try:
         runs = race.start(folder.CHECKPOINTS, entries, kind=kind, endings=endings)
     except (ConfigError, RunError, OSError) as error:
-        st.session_state[PROBLEM] = f"This could not be started: {error}"
+        st.session_state[PROBLEM] = why_not(error)
         return
     picked.tick([run.id for run in runs], reference=runs[0].id)
     st.session_state[MENU] = False
 
 
+def why_not(error: Exception) -> str:
+    """What a click has come to that did not start what it should; see the errors of `race.start`."""
+    if isinstance(error, OSError):
+        return f"The runs are made, but not all of them could be started: {error}. Home lists them."
+    return f"Nothing was started: {error}"
+
+
 def tell_problem() -> None:
-    """Why the last click started nothing."""
+    """Why the last click did not start all that it should."""
     if problem := st.session_state.pop(PROBLEM, None):
         st.error(literal(problem), icon=":material/error:")

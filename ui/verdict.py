@@ -33,7 +33,8 @@ def draw(picked: Picked) -> None:
         st.caption("Tick another run with a checkpoint: it is compared with the reference.")
         return
     known = {summary: engine.known_verdict(pair) for summary, pair in pairs.items()}
-    missing = [pairs[summary] for summary, verdict in known.items() if verdict is None]
+    # What could not be scored may be possible by now: a text is back, or memory is free.
+    missing = [pairs[summary] for summary, verdict in known.items() if verdict is None or verdict.problem]
     judging: Judging | None = st.session_state.get(JUDGING)
     active = bool(judging and judging.look().active)
     with st.container(horizontal=True, vertical_alignment="center", key="judge_row"):

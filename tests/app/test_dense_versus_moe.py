@@ -70,6 +70,18 @@ def test_what_cannot_be_has_a_sentence_and_starts_nothing(dense, checkpoints, mo
     assert racing.PROBLEM not in app.session_state
 
 
+def test_a_twin_whose_process_does_not_start_is_there_all_the_same(dense, checkpoints, monkeypatch):
+    def launch_nothing(run):
+        raise OSError("no process is left")
+
+    monkeypatch.setattr(launch, "launch", launch_nothing)
+    app = show_tab(tick(open_page(), dense), "Dense or experts")
+    app.button(key="train-twin").click().run()
+    assert len(list_runs(checkpoints)) == 2
+    assert "not all of them could be started: no process is left" in text_of(app)
+    assert "Nothing was started" not in text_of(app)
+
+
 def test_a_configuration_that_cannot_be_read_is_left_out(dense, mixture):
     mixture.config_path.write_text("{}")
     app = show_tab(tick(open_page(reference=dense.id), dense, mixture), "Dense or experts")
