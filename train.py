@@ -27,7 +27,7 @@ from runs.names import clean_name
 from runs.state import read_status
 from training.distributed import ALONE, STRATEGIES, Ranks, end_process, ranks_from
 from training.feasible import check_resumable, refuse_what_cannot_work
-from training.from_flags import configure, find_parent, follow_prepared_text
+from training.from_flags import ask_for_text, configure, find_parent, follow_prepared_text
 from training.shares import check_shareable
 from training.worker import run_worker
 
@@ -125,7 +125,12 @@ def train_together(run: RunFolder, ranks: Ranks) -> int:
 
 
 def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFolder:
-    """The run that `--run` names, or a new one from all other flags."""
+    """The run that `--run` names, or a new one from all other flags.
+
+    Raises:
+        RunError: there is no such run, or flags say something else than its config.json.
+        CheckpointError, ConfigError, TextError: it cannot be trained here.
+    """
     given = vars(arguments)
     if "run" in given:
         if others := sorted(set(given) - {"run", "checkpoints", "parallel"}):
@@ -145,7 +150,12 @@ def open_or_create(arguments: argparse.Namespace, ranks: Ranks = ALONE) -> RunFo
 
 
 def foretell(arguments: argparse.Namespace) -> int:
-    """Try a few steps of the run that the flags describe and say what it would take; the exit status."""
+    """Try a few steps of the run that the flags describe and say what it would take; the exit status.
+
+    Raises:
+        RunError: a run that exists is named.
+        CheckpointError, ConfigError, TextError, TrainingError: as `training.preflight.measure`.
+    """
     from training.preflight import describe as sentences
     from training.preflight import measure
 
@@ -159,7 +169,12 @@ def foretell(arguments: argparse.Namespace) -> int:
 
 
 def prove_model(arguments: argparse.Namespace) -> int:
-    """Check the model that the flags describe before anything is trained; the exit status."""
+    """Check the model that the flags describe before anything is trained; the exit status.
+
+    Raises:
+        RunError: a run that exists is named.
+        ConfigError: there is no such model.
+    """
     if hasattr(arguments, "run"):
         raise RunError("--prove is about a model that is not trained yet: leave out --run")
     config = configure(arguments)
@@ -197,7 +212,9 @@ def begin_from_checkpoint(config: RunConfig, given: dict[str, Any]) -> RunConfig
     """
     from training.fork import fork
 
-    config, report = fork(config, find_parent(given), given.get("carry"))
+    checkpoint = find_parent(given)
+    ask_for_text(config, RunFolder(checkpoint.parent))
+    config, report = fork(config, checkpoint, given.get("carry"))
     print("\n".join(report.sentences()), file=sys.stderr)
     return config
 

@@ -267,6 +267,8 @@ def find_run(checkpoints: Path, text: str) -> RunFolder:
     found = [run for run, name in names.items() if name == text]
     found = found or [run for run, name in names.items() if text and (run.id.startswith(text) or name.startswith(text))]
     shown = clean_name(text[:80])
+    if not found and os.sep in text:
+        raise RunError(f"{shown!r} is no run: the folder of a run is called by its id, such as 20261130141502.")
     if not found:
         raise RunError(f"There is no run {shown!r} in {checkpoints}; `python -m runs list` shows what is there.")
     if len(found) > 1:

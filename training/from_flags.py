@@ -12,7 +12,7 @@ from typing import Any
 
 from config.data_config import DataConfig
 from config.demos import load_demo
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Problem, TextError
 from config.fields import Settings, describe, find_problems, without_effect
 from config.flags import given_settings
 from config.inheritance import inherit_data
@@ -86,6 +86,19 @@ def find_parent(given: dict[str, Any]) -> Path:
     """
     say = partial(print, file=sys.stderr)
     return find_checkpoint(given["from"], Path(given.get("checkpoints", CHECKPOINTS)), say)
+
+
+def ask_for_text(config: RunConfig, parent: RunFolder) -> None:
+    """Imported weights come without the text that they were trained on, so a run that begins with them needs its own.
+
+    Raises:
+        RunError: the parent's files are damaged.
+        TextError: no text was named.
+    """
+    if parent.read_data().get("imported") and config.data.text_file == parent.read_config().data.text_file:
+        raise TextError(
+            f"{parent.read_label().name} was imported without a text: name one to train on with --text_file"
+        )
 
 
 def follow_prepared_text(config: RunConfig, given: dict[str, Any]) -> RunConfig:

@@ -13,8 +13,9 @@ def keep_freed_memory() -> None:
     """Let this process keep memory that it frees, for its next step, instead of giving it back to the system.
 
     Every training step asks for the same tensors. Large ones (up to 32 MB), and the end of the heap, would each time be
-    taken from the system anew and cleared page by page, tens of thousands of pages in a step (counted in
-    tests/training/test_memory.py). For a process that trains and then ends; elsewhere than with glibc it does nothing.
+    taken from the system anew and cleared page by page (tests/training/test_memory.py counts the pages of a loop that
+    asks for tensors of 40 MB and frees them). For a process that trains and then ends; elsewhere than with glibc it
+    does nothing.
     """
     if sys.platform != "linux":
         return

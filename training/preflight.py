@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ def measure(
     checkpoints.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=checkpoints, prefix=".preflight-") as folder:
         run = RunFolder(Path(folder))
-        write_json(run.config_path, config.to_dict())
+        # The scratch process works in another folder than the person, where a relative path means another file.
+        data = config.data.replace(text_file=str(Path(config.data.text_file).absolute()))
+        write_json(run.config_path, replace(config, data=data).to_dict())
         if config.parent:
             take_over(run, config.parent)
         command = [sys.executable, "-m", "training.preflight_steps", str(run.path.absolute())]

@@ -36,6 +36,7 @@ class Validation:
         self.evaluator = Evaluator(text.val, text.tokenizer, **shared)
         self.of_parent = Evaluator(text.parents_val, text.tokenizer, **shared) if text.parents_val else None
         self.split_score: Score | None = None  # known after the last step
+        self._why_not = "the last step was not reached"
 
     def score(self, model: nn.Module, should_stop: ShouldStop) -> Score | None:
         """On the same few batches of the validation split every time."""
@@ -51,7 +52,14 @@ class Validation:
     def score_split(self, model: nn.Module, trained_seconds: float, should_stop: ShouldStop) -> dict[str, float]:
         """The exact loss of the whole validation split, unless that would take too long beside the training itself."""
         limit_seconds = max(SPLIT_SECONDS, SPLIT_SHARE * trained_seconds)
-        self.split_score = self.evaluator.score_split(model, limit_seconds, should_stop)
+        self._why_not = f"it would have taken more than {limit_seconds:,.0f} s"
+
+        def stops() -> bool:
+            if stopped := should_stop():
+                self._why_not = "a stop came first"
+            return stopped
+
+        self.split_score = self.evaluator.score_split(model, limit_seconds, stops)
         if self.split_score is None:
             return {}
         return {
@@ -63,5 +71,5 @@ class Validation:
     def summary(self) -> str:
         """One line about the whole validation split, after the last step."""
         if self.split_score is None:
-            return "the whole validation split was not scored: it would have taken too long, or a stop came first"
+            return f"the whole validation split was not scored: {self._why_not}"
         return f"whole validation split: {self.split_score}"

@@ -6,7 +6,7 @@ import pytest
 
 import infer
 import train
-from runs.files import read_json
+from runs.files import read_json, write_json
 from runs.folder import list_runs
 from runs.state import read_status
 
@@ -66,14 +66,30 @@ def test_an_earlier_checkpoint_goes_on_exactly(first, capsys):
     (["--from", "first", "--text_file", "none.txt"], "none.txt"),
     (["--from", "first", "--d_model", "17"], "d_model 17 is not divisible by n_heads 2"),
     (["--from", "tale.txt"], "is not a checkpoint"),
+    (["--lora_rank", "8"], "lora_rank adapts a trained model: name its checkpoint with --from"),
+    (["--from", "first", "--lora_alpha", "8"], "lora_alpha has no effect unless lora_rank is set: leave it out"),
+    (["--from", "first", "--lora_rank", "0"], "lora_rank 0 is below 1"),
+    (["--from", "first", "--lora_rank", "2", "--lora_targets", "q_proj"], "'q_proj' names no linear map"),
+    (["--from", "first", "--lora_rank", "2", "--text_file", "other.txt"], "has tokens that the parent does not know"),
+    (["--from", "first", "--lora_rank", "2", "--n_layers", "2"], "blocks.1.attention_norm.weight is new"),
+    (["--from", "first", "--lora_rank", "2", "--tokenizer_type", "byte"], "has tokens that the parent does not know"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence_and_makes_no_run(first, capsys, flags, words):
     assert_refused(capsys, flags, words)
 
 
+def test_of_an_imported_model_a_text_is_asked_for(first, capsys, home):
+    data = read_json(first.data_path)
+    write_json(first.data_path, {"name": "x", "d_vocab": data["d_vocab"], "imported": True})
+    assert_refused(
+        capsys, ["--from", "first"], "first was imported without a text: name one to train on with --text_file"
+    )
+    assert_refused(capsys, ["--from", "first", "--preflight"], "first was imported without a text")
+    assert train.main(["--from", "first", "--text_file", "other.txt", "--n_ctx", "8"]) == 0
+
+
 def test_a_preflight_of_a_fork_tries_the_fork(first, capfd):
-    other = str(first.path.parent.parent / "other.txt")
-    assert train.main(["--from", "first", "--text_file", other, "--preflight", "--max_steps", "50"]) == 0
+    assert train.main(["--from", "first", "--text_file", "other.txt", "--preflight", "--max_steps", "50"]) == 0
     said = capfd.readouterr()
     assert "50 steps of" in said.out and len(list_runs()) == 1
 
@@ -87,19 +103,6 @@ def test_adapters_are_trained_and_written_with_like_any_model(first, capsys):
     assert run.read_config().lora.lora_rank == 2
     assert infer.main(["--checkpoint", "small", "--prompt", "the", "--max_new_tokens", "5", "--greedy"]) == 0
     assert len(capsys.readouterr().out) == len("the") + 5 + 1
-
-
-@pytest.mark.parametrize("flags, words", [
-    (["--lora_rank", "8"], "lora_rank adapts a trained model: name its checkpoint with --from"),
-    (["--from", "first", "--lora_alpha", "8"], "lora_alpha has no effect unless lora_rank is set: leave it out"),
-    (["--from", "first", "--lora_rank", "0"], "lora_rank 0 is below 1"),
-    (["--from", "first", "--lora_rank", "2", "--lora_targets", "q_proj"], "'q_proj' names no linear map"),
-    (["--from", "first", "--lora_rank", "2", "--text_file", "other.txt"], "has tokens that the parent does not know"),
-    (["--from", "first", "--lora_rank", "2", "--n_layers", "2"], "blocks.1.attention_norm.weight is new"),
-    (["--from", "first", "--lora_rank", "2", "--tokenizer_type", "byte"], "has tokens that the parent does not know"),
-])  # fmt: skip
-def test_adapters_that_cannot_be_are_refused_in_a_sentence(first, capsys, flags, words):
-    assert_refused(capsys, flags, words)
 
 
 def test_pairs_are_learned_from_the_command_line(first, capsys, home):

@@ -99,7 +99,7 @@ def test_wrong_use_has_one_sentence_and_status_two(root: Path, run: RunFolder, c
     for arguments, message in (
         (["stop"], "`stop` needs a run"),
         (["stop", "nobody"], "There is no run 'nobody'"),
-        (["stop", "../../etc"], "There is no run '../../etc'"),
+        (["stop", "../../etc"], "'../../etc' is no run"),
         (["pause", run.id], "is finished: there is no worker to ask"),
         (["resume", run.id], "there is nothing to resume"),
     ):

@@ -10,11 +10,16 @@ from torch import nn
 
 from components.model import build_model
 from config.model_config import ModelConfig
+from config.train_config import TrainConfig
 from text.batches import Windows, get_batch
 from text.tokenizer import END_OF_TEXT
 from text.tokenizer_types import train_tokenizer
+from training.distributed import ALONE
 from training.evaluate import Evaluator, Score
+from training.loss import next_token_loss
 from training.precision import autocast
+from training.prepare import PreparedText
+from training.validation import Validation
 
 TEXT = "Ärger über die Größe: naïve café, 100 € für ein Stück Käse.\n" * 20
 CHARACTERS = train_tokenizer("character", TEXT, 0)
@@ -75,6 +80,23 @@ def test_equal_predictions_give_equal_bits_per_byte_for_characters_and_bytes():
         scores.append(evaluator(tokenizer.encode_array(text), tokenizer).score_split(model, limit_seconds=60))
     assert scores[0].bits_per_byte == pytest.approx(scores[1].bits_per_byte, rel=1e-5)
     assert scores[0].text_bytes == scores[1].text_bytes == len(text) - 1
+
+
+def test_why_the_whole_split_was_not_scored_is_said(monkeypatch):
+    tokens, settings = CHARACTERS.encode_array(TEXT), TrainConfig(batch_size=1)
+    text = PreparedText(CHARACTERS, Windows(tokens, 8), Windows(tokens, 8))
+    precision = autocast(torch.device("cpu"), torch.float32)
+    validation = Validation(text, settings, precision, next_token, ALONE)
+    model = Table(CHARACTERS.vocab_size)
+    assert validation.score_split(model, 0.0, lambda: True) == {}
+    assert validation.summary() == "the whole validation split was not scored: a stop came first"
+    monkeypatch.setattr("training.validation.SPLIT_SECONDS", 0.0)
+    assert validation.score_split(model, 0.0, lambda: False) == {}
+    assert validation.summary() == "the whole validation split was not scored: it would have taken more than 0 s"
+
+
+def next_token(model, tokens, targets, documents=None):
+    return next_token_loss(model(tokens), targets)
 
 
 def test_a_sample_counts_the_bytes_of_the_very_text_it_scored():
