@@ -92,7 +92,10 @@ def generate_batch(
     """Continue several prompts at once: one list of steps for each place, None for texts that have ended.
 
     For several samples of one prompt give it several times, with as many seeds. Prompts may differ in length; the
-    shorter ones are padded on the left. The other arguments and errors are those of `generate`.
+    shorter ones are padded on the left. The other arguments are those of `generate`.
+
+    Raises:
+        ConfigError: as `generate`.
     """
     config = cast(ModelConfig, model.config)  # nn.Module's attributes have no type
     use_cache = use_cache and not config.angles_grow  # else every token would make the keys of all others stale

@@ -39,7 +39,10 @@ class Speculation:
         draft: a smaller one with the same tokenizer.
         n_draft: how many tokens the draft proposes at a time.
 
-    The others, and the errors, are those of `generate`.
+    The others are those of `generate`.
+
+    Raises:
+        ConfigError: as `generate`, or the two have not the same tokenizer, or the positions allow no KV cache.
     """
 
     def __init__(

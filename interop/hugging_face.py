@@ -40,9 +40,9 @@ from interop.archive import unpack
 from interop.family import Family
 from interop.registry import family_of
 from runs import machine
-from runs.checkpoints import choose
+from runs.checkpoints import choose, find_checkpoint
 from runs.files import read_json
-from runs.folder import CHECKPOINTS, RunFolder, find_run
+from runs.folder import CHECKPOINTS, RunFolder
 from text.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_WRONG_INPUT = 0, 2
@@ -222,10 +222,8 @@ def main(argv: list[str] | None = None) -> int:
             )
             print(made.path)
         else:
-            path = Path(given.checkpoint)
-            checkpoint = path if path.exists() else find_run(CHECKPOINTS, given.checkpoint).path
             export = export_checkpoint if given.command == "export" else export_adapter
-            family = export(checkpoint, given.hf_folder)
+            family = export(find_checkpoint(given.checkpoint, say=_tell), given.hf_folder)
             _tell(f"written as {family.model_type}")
             print(given.hf_folder)
     except (ConfigError, CheckpointError, TextError, RunError) as error:

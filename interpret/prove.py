@@ -161,7 +161,7 @@ def _causality(models: dict[str, Transformer], text: Int[Tensor, "1 pos"]) -> Ch
     changed.diagonal().add_(1).remainder_(d_vocab)
     for name, model in models.items():
         before = model(text)[0]
-        for at, row in enumerate(changed):  # not as one batch: experts with a capacity may let texts touch each other
+        for at, row in enumerate(changed):  # not as one batch, which may round otherwise than the first
             after = model(row[None])[0]
             if at and (leak := _difference(after[:at], before[:at])) > leaks:
                 leaks, where = leak, f" ({name}, token {at})"

@@ -28,6 +28,9 @@ class CharacterTokenizer(Tokenizer):
     Args:
         characters: Every character once, in order of code point.
         special_tokens: Such as `<|endoftext|>`; they come last.
+
+    Raises:
+        TextError: there is no character, or one that no text can hold.
     """
 
     type: ClassVar[str] = "character"
@@ -48,7 +51,11 @@ class CharacterTokenizer(Tokenizer):
         return cls(characters, special_tokens)
 
     def encode_known(self, text: str) -> np.ndarray:
-        """One table look-up per character, in slices that stay in the processor's cache."""
+        """One table look-up per character, in slices that stay in the processor's cache.
+
+        Raises:
+            TextError: the training text did not have one of them.
+        """
         ids = np.empty(len(text), dtype=self.dtype)
         for start in range(0, len(text), SLICE_CHARACTERS):
             piece = text[start : start + SLICE_CHARACTERS]
@@ -73,7 +80,11 @@ class CharacterTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        """The tokenizer of a saved list of characters."""
+        """The tokenizer of a saved list of characters.
+
+        Raises:
+            TextError: it is something else.
+        """
         characters = settings["characters"]
         if not isinstance(characters, str) or list(characters) != sorted(set(characters)):
             raise TextError("its characters are not a string of different characters in order")

@@ -139,7 +139,11 @@ def encode(arguments: argparse.Namespace) -> None:
 
 
 def decode(arguments: argparse.Namespace) -> None:
-    """Write the text of ids, byte for byte."""
+    """Write the text of ids, byte for byte.
+
+    Raises:
+        TextError: a word is no token of the vocabulary.
+    """
     words = arguments.ids or _read_stdin().split()
     for word in words:
         if not re.fullmatch(r"-?\d{1,20}", word, re.ASCII):

@@ -34,6 +34,9 @@ class ImportedTokenizer(Tokenizer):
         content: A tokenizer.json of Hugging Face.
         d_vocab: How many ids the model scores: often some more than the tokenizer has, which stand for no text.
         ends: The ids that end a text, that of a document first; a model of conversations has one for each turn.
+
+    Raises:
+        TextError: the content is none that the library understands.
     """
 
     type: ClassVar[str] = "imported"
@@ -62,7 +65,11 @@ class ImportedTokenizer(Tokenizer):
         raise TextError("an imported tokenizer is not learned from a text: it comes with an imported model")
 
     def encode_known(self, text: str) -> np.ndarray:
-        """What their library gives, without the tokens that it puts before and behind a text."""
+        """What their library gives, without the tokens that it puts before and behind a text.
+
+        Raises:
+            TextError: it has no token for something in the text, or one that the model does not score.
+        """
         check_surrogates(text, "the text")
         try:
             ids = self.engine.encode(text, add_special_tokens=False).ids
@@ -103,7 +110,11 @@ class ImportedTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        """The tokenizer of a saved file, after a look at its hash."""
+        """The tokenizer of a saved file, after a look at its hash.
+
+        Raises:
+            TextError: it is another file, or the settings are damaged.
+        """
         content = (folder / FILE_NAME).read_bytes()
         if hashlib.sha256(content).hexdigest() != settings["model_sha256"]:
             raise TextError(f"{folder / FILE_NAME} is damaged: its hash is not the one in tokenizer.json")

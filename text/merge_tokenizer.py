@@ -45,6 +45,9 @@ class MergeTokenizer(Tokenizer):
         special_tokens: Their texts.
         pattern: Name in `text.words.PATTERNS`.
         merge_counts: How often each pair occurred when it was merged, or nothing.
+
+    Raises:
+        TextError: merges, special tokens or counts that do not belong together.
     """
 
     byte_order: ClassVar[bytes]
@@ -108,7 +111,11 @@ class MergeTokenizer(Tokenizer):
     @final
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        """The tokenizer of saved merges."""
+        """The tokenizer of saved merges.
+
+        Raises:
+            TextError: they are something else.
+        """
         merges = settings["merges"]
         if not isinstance(merges, list) or not all(isinstance(item, str) for item in merges):
             raise TextError("its merges are not a list of strings")

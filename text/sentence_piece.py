@@ -43,6 +43,9 @@ class SentencePieceTokenizer(Tokenizer):
         model: The bytes of a SentencePiece model file.
         model_type: How it was learned, "bpe" or "unigram"; "" where nobody knows.
         special_tokens: Such as `<|endoftext|>`; they are no part of the model and come after its pieces.
+
+    Raises:
+        TextError: the model is damaged.
     """
 
     type: ClassVar[str] = "sentencepiece"
@@ -114,7 +117,11 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> Self:
-        """The tokenizer of a saved model, after a look at its hash."""
+        """The tokenizer of a saved model, after a look at its hash.
+
+        Raises:
+            TextError: it is missing, damaged, or of no known type.
+        """
         path = folder / MODEL_FILE
         if not path.is_file():
             raise TextError(f"{path} is missing")
