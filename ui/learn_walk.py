@@ -12,7 +12,7 @@ from runs.checkpoints import choose
 from ui import learn_engine as engine
 from ui import tokens
 from ui.generation_engine import checkpoint_stamp
-from ui.run_picker import runs_with_checkpoints
+from ui.run_picker import first_choice, runs_with_checkpoints
 from ui.starting import start_run
 from ui.words import literal
 
@@ -40,8 +40,8 @@ def draw() -> None:
     )  # fmt: skip
     names = {run.id: run.read_label().name for run in runs}
     picked = right.selectbox(
-        "Model", list(names), format_func=names.__getitem__, key="walk-run",
-        help="A run of yours; its best checkpoint. Typical: the latest.",
+        "Model", list(names), runs.index(first_choice(runs)), format_func=names.__getitem__, key="walk-run",
+        help="A run of yours; its best checkpoint. Typical: the latest that is finished.",
     )  # fmt: skip
     run = next(run for run in runs if run.id == picked)
     try:

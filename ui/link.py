@@ -34,6 +34,8 @@ def link_of(config: RunConfig) -> str:
 def fill_from_address() -> None:
     """Put an opened link into the form: once, so that what is changed then is not changed back."""
     words = {name: st.query_params.get_all(name) for name in st.query_params if name not in OTHER_WORDS}
+    if not words:
+        st.session_state.pop(OPENED, None)  # the page was opened without a link in between: the next one is a new one
     if not words or words == st.session_state.get(OPENED):
         return
     st.session_state[OPENED] = words

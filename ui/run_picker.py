@@ -12,6 +12,7 @@ from config.sizes import count_parameters
 from runs import folder
 from runs.checkpoints import CheckpointInfo, choose, list_checkpoints
 from runs.folder import RunFolder, list_runs, open_run
+from runs.state import read_status
 from runs.verification import read_val_loss
 from ui import charts, sparkline, steady_choice
 from ui.curves import read_run
@@ -29,6 +30,20 @@ def runs_with_checkpoints() -> list[RunFolder]:
     return [run for run in list_runs(folder.CHECKPOINTS) if next(run.path.glob("step_*"), None)]
 
 
+def first_choice(runs: Sequence[RunFolder]) -> RunFolder:
+    """The newest finished run with a checkpoint that verifies; while none is finished, the newest with one."""
+    usable = [run for run in runs if _has_checkpoint(run)] or runs
+    return next((run for run in usable if read_status(run).state == "finished"), usable[0])
+
+
+def _has_checkpoint(run: RunFolder) -> bool:
+    try:
+        choose(run)
+    except CheckpointError:
+        return False
+    return True
+
+
 def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
     """A list of runs; the address (`?run=…`) names the chosen one and chooses it when the page is opened."""
     by_id = {run.id: run for run in runs}
@@ -37,6 +52,8 @@ def pick_run(runs: Sequence[RunFolder]) -> RunFolder:
         st.session_state["generate_run"] = st.session_state["picked_from_address"] = asked
     elif asked is not None and asked not in by_id:
         st.warning(literal(why_not(asked)), icon=":material/link_off:")
+    if "generate_run" not in st.session_state:
+        st.session_state["generate_run"] = first_choice(runs).id
     picked = steady_choice.choose("Run", run_lines(runs), key="generate_run") or runs[0].id
     st.query_params["run"] = st.session_state["picked_from_address"] = picked
     return by_id[picked]

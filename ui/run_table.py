@@ -79,22 +79,22 @@ def _draw(shown: Sequence[Summary], reference: Summary, ticked: set[str], theme:
 
 
 def table(summaries: Sequence[Summary], reference: Summary, theme: str) -> pd.DataFrame:
-    """What the table shows, as numbers that can be sorted."""
+    """What the table shows, as numbers that can be sorted; first what a narrow screen must not cut off."""
     return pd.DataFrame(
         [
             {
                 "color": dot(charts.run_color(summary.label, theme)),
                 "star": "★" if summary.label.star else "",
                 "name": summary.label.name,
-                "changed": change_sentence(reference, summary),
-                "parameters": summary.parameters,
-                "tokens": summary.tokens_seen or None,
                 "loss": summary.best_loss_nats,
                 "bits": summary.best_bits_per_byte,
-                "speed": summary.tokens_per_second,
+                "changed": change_sentence(reference, summary),
                 "state": summary.status.state,
-                "size": summary.size_bytes,
                 "made": _made(summary.run.id),
+                "parameters": summary.parameters,
+                "tokens": summary.tokens_seen or None,
+                "speed": summary.tokens_per_second,
+                "size": summary.size_bytes,
             }
             for summary in summaries
         ]
@@ -119,7 +119,7 @@ COLUMNS: Mapping[str, Any] = {
     "color": st.column_config.ImageColumn("", width=36, pinned=True, help="The colour of the run on every page."),
     "star": st.column_config.TextColumn("★", width=32, pinned=True, help="Runs that you starred."),
     "name": st.column_config.TextColumn("Name", width=128, pinned=True),
-    "changed": st.column_config.TextColumn("What changed", width=320, help="Relative to the reference."),
+    "changed": st.column_config.TextColumn("What changed", width=276, help="Relative to the reference."),
     "parameters": st.column_config.NumberColumn("Parameters", format="compact", width=92),
     "tokens": st.column_config.NumberColumn("Tokens", format="compact", width=76, help="Trained on so far."),
     "loss": st.column_config.NumberColumn(
@@ -131,5 +131,5 @@ COLUMNS: Mapping[str, Any] = {
     "speed": st.column_config.NumberColumn("Tokens/s", format="compact", width=80, help="Mean over the training."),
     "state": st.column_config.TextColumn("State", width=80),
     "size": st.column_config.NumberColumn("Size", format="bytes", width=76, help="What deleting it frees."),
-    "made": st.column_config.DatetimeColumn("Made", format="distance", width=96),
+    "made": st.column_config.DatetimeColumn("Made", format="distance", width=122),
 }

@@ -108,8 +108,8 @@ def gpt2_missing() -> str:
         return ""
     return (
         f"GPT-2's vocabulary file {gpt2.FILE} is not on this machine. Choosing gpt2 on the Train page downloads it "
-        f"once (0.5 MB); without a network, put it from {gpt2.URL} into the folder {gpt2.cache_folder()}. The other "
-        "tokenizers need nothing."
+        f"once (0.5 MB); without a network, copy it from a machine that has it, into the folder {gpt2.cache_folder()}. "
+        "The other tokenizers need nothing."
     )
 
 

@@ -17,6 +17,7 @@ from runs.folder import RunFolder, list_runs
 from runs.summaries import read_group
 from tests.app.compare_page import curves, healthy, make, open_page, plots, show_tab, table, text_of, tick
 from tests.app.fake_runs import TEXT, add_checkpoint
+from ui import __main__ as report_command
 from ui import comparison_engine, picked, report, side_by_side
 from ui.comparison_engine import Verdict
 from ui.picked import Picked
@@ -129,6 +130,9 @@ def test_what_cannot_be_judged_says_why(runs, monkeypatch):
     monkeypatch.setattr("interpret.compare_checkpoints.common_text", lambda *_: Text(b"too short", "nothing"))
     app = judge(show_tab(tick(open_page(), runs[0], runs[1]), "Is it real?"))
     assert "the text has 9 tokens, but n_ctx 32 needs 33 or more" in text_of(app)
+    monkeypatch.setattr("interpret.compare_checkpoints.common_text", lambda *_: Text((TEXT * 10).encode(), "a tale"))
+    app = judge(app)  # once more, now that there is a text
+    assert "needs 33 or more" not in text_of(app) and "nats per token" in app.text[0].value
     app = show_tab(tick(app, runs[0]), "Is it real?")
     assert "Tick another run with a checkpoint" in text_of(app)
 
@@ -223,7 +227,7 @@ def test_a_race_that_cannot_be_is_refused_before_start(runs, launched, monkeypat
     healthy(app.run())
     monkeypatch.setattr("runs.machine.available_memory_bytes", lambda: 10)
     healthy(app.button(key="start_race").click().run())
-    assert "could not be started" in text_of(app) and launched == [] and len(list_runs(runs[0].path.parent)) == 3
+    assert "Nothing was started" in text_of(app) and launched == [] and len(list_runs(runs[0].path.parent)) == 3
 
 
 def test_scaling_draws_loss_over_size_and_cost_and_queues_sizes(runs, checkpoints, launched):
@@ -255,6 +259,21 @@ def test_one_size_is_no_scaling(runs, launched):
 
 
 # --- export -------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_is_made_from_the_command_line_too(runs, tmp_path, capsys):
+    page, checkpoints = tmp_path / "report.html", str(runs[0].path.parent)
+    flags = ["--html", str(page), "--checkpoints", checkpoints]
+    assert report_command.main(["report", "plain-wren", "old-robin", *flags]) == 0
+    text = page.read_text()
+    assert "2 runs compared" in text and "The reference is plain-wren" in text
+    page.unlink()
+    for words, sentence in ((["nobody"], "There is no run 'nobody'"), (["plain-wren"] * 2, "named twice")):
+        capsys.readouterr()
+        assert report_command.main(["report", *words, *flags]) == 2 and not page.exists()
+        assert sentence in capsys.readouterr().err
+    assert report_command.main(["report", "plain-wren", "--html", str(tmp_path / "no" / "where.html"), *flags[2:]]) == 1
+    assert "cannot be written: No such file" in capsys.readouterr().err
 
 
 def test_the_report_is_one_file_with_everything_and_nothing_foreign(runs):

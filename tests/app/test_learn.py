@@ -79,9 +79,12 @@ def test_without_a_model_the_walk_invites_to_train_one(page):
 
 
 def test_a_sentence_is_followed_and_an_unknown_character_is_said(page, checkpoints):
-    add_checkpoint(make_run(checkpoints, state="finished"))
+    finished = make_run(checkpoints, state="finished")
+    add_checkpoint(finished)
+    add_checkpoint(make_run(checkpoints, state="running"))
     page.query_params["chapter"] = "walk"
     page.run()
+    assert page.selectbox(key="walk-run").value == finished.id
     page.text_input(key="walk-sentence").set_value("we speak").run()
     assert not page.exception
     assert [part.value for part in page.subheader] == [

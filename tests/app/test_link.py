@@ -90,6 +90,15 @@ def test_an_opened_form_can_be_changed_and_stays_changed():
     assert healthy(app.run()).session_state["model-n_layers"] == 7
 
 
+def test_a_link_that_is_opened_again_fills_the_form_again():
+    app = open_form(n_layers="6")
+    del app.query_params["n_layers"]
+    healthy(app.run())
+    app.number_input(key="model-n_layers").set_value(3).run()
+    app.query_params["n_layers"] = "6"
+    assert healthy(app.run()).session_state["model-n_layers"] == 6
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

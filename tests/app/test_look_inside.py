@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.fake_runs import add_checkpoint, make_run
+from tests.app.fake_runs import add_checkpoint, make_run, write_state
 
 ROOT = Path(__file__).parents[2]
 PAGE = "pages/look_inside.py"
@@ -63,6 +63,14 @@ def test_the_best_step_comes_first_and_the_slider_goes_to_earlier_ones(run):
     assert "step 300" in text_of(app)
     assert drawn(app, "llm_heads") != before
     assert app.query_params["run"] == run.id
+
+
+def test_a_run_that_still_trains_is_not_the_first_choice(run, checkpoints):
+    newer = make_run(checkpoints, name="late-wren", state="running")
+    add_checkpoint(newer)
+    assert open_page(text="First").query_params["run"] == run.id
+    write_state(run, "failed")
+    assert open_page(text="First").query_params["run"] == newer.id  # none is finished: the newest
 
 
 def test_every_head_is_a_picture_and_a_click_makes_it_large(run):
