@@ -40,10 +40,7 @@ def compare(arguments: Sequence[str]) -> None:
         OSError: a file cannot be written.
     """
     options = make_parser().parse_args(arguments)
-    runs = [find_run(options.checkpoints, text) for text in options.runs]
-    if len(set(runs)) < len(runs):
-        raise RunError("A run is named twice: name each one once.")
-    summaries = SummaryBook().read(runs)
+    summaries = read_named(options.checkpoints, options.runs)
     print(aligned(_numbers(summaries)))
     print()
     for summary in summaries:
@@ -58,6 +55,18 @@ def compare(arguments: Sequence[str]) -> None:
         write_atomically(options.csv, export.summaries_csv(summaries, summaries[0]))
     if options.curves:
         write_atomically(options.curves, export.curves_csv(summaries))
+
+
+def read_named(checkpoints: Path, words: Sequence[str]) -> list[Summary]:
+    """The summaries of the runs that a person names, in that order.
+
+    Raises:
+        RunError: no run is meant by a word, or more than one; a run is named twice.
+    """
+    runs = [find_run(checkpoints, text) for text in words]
+    if len(set(runs)) < len(runs):
+        raise RunError("A run is named twice: name each one once.")
+    return SummaryBook().read(runs)
 
 
 def _numbers(summaries: Sequence[Summary]) -> list[list[str]]:

@@ -16,6 +16,7 @@ import infer
 import interpret.__main__ as interpret_command
 import runs.__main__ as runs_command
 import train
+import ui.__main__ as report_command
 from config.presets import PRESET_NAMES, SIZES, load_preset, size_fields
 from config.sizes import count_parameters
 from interop import hugging_face
@@ -144,6 +145,7 @@ def test_every_flag_exists(page):
     known = flags_of(train.build_parser(), infer.build_parser(), runs_command._make_parser())
     known |= flags_of(prepare.build_parser(), race_command.make_race_parser(), race_command.make_scale_parser())
     known |= flags_of(compare_command.make_parser(), race_command.make_experts_parser(), label_command.make_parser())
+    known |= flags_of(report_command.make_parser())
     for benchmark in (ROOT / "benchmarks").glob("*.py"):
         known |= set(re.findall(r'"(--[a-z]\w*)"', benchmark.read_text(encoding="utf-8")))
     known |= {"--megabytes", "--seed", "--out"}  # text.storyteller; its command is run below
