@@ -236,8 +236,9 @@ def test_embedding_scale_is_rounded_like_the_weights(implementation, small_confi
     assert embedding.to(torch.bfloat16)(torch.tensor([[3]])).flatten()[0].item() == 612.0
 
 
-def test_embedding_norm_stands_behind_the_positions(small_model, tokens: Tensor) -> None:
-    model = small_model(embedding_norm=True)
+@every_implementation
+def test_embedding_norm_stands_behind_the_positions(implementation, small_model, tokens: Tensor) -> None:
+    model = small_model(implementation, embedding_norm=True)
     read = []
     model.blocks[0].register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
     model(tokens)
