@@ -73,6 +73,20 @@ FILES = {
                     "sliding_window": 128, "layer_types": ["sliding_attention", "full_attention"] * 12,
                     "num_local_experts": 32, "num_experts_per_tok": 4, "experts_per_token": 4, "swiglu_limit": 7.0,
                     "rope_theta": 150000, "rope_scaling": YARN_OSS, "attention_bias": True, "rms_norm_eps": 1e-05},
+    "command-r7b": {"model_type": "cohere2", **sizes(4096, 32, 32, 8, 14336, 8192, 256000), "sliding_window": 4096,
+                    "sliding_window_pattern": 4, "rope_theta": 50000, "logit_scale": 0.25, "layer_norm_eps": 1e-05},
+    "granite-3.0-1b-a400m": {"model_type": "granitemoe", **sizes(1024, 24, 16, 8, 512, 4096, 49155),
+                             "num_local_experts": 32, "num_experts_per_tok": 8, "embedding_multiplier": 12.0,
+                             "residual_multiplier": 0.22, "logits_scaling": 6.0, "attention_multiplier": 0.015625,
+                             "rope_theta": 10000, "tie_word_embeddings": True},
+    "glm-4.5-air": {"model_type": "glm4_moe", **sizes(4096, 46, 96, 8, 10944, 131072, 151552), "head_dim": 128,
+                    "attention_bias": True, "partial_rotary_factor": 0.5, "n_routed_experts": 128,
+                    "num_experts_per_tok": 8, "moe_intermediate_size": 1408, "rope_theta": 1000000},
+    "minimax-m2": {"model_type": "minimax_m2", **sizes(3072, 62, 48, 8, 1536, 196608, 200064), "head_dim": 128,
+                   "rotary_dim": 64, "num_local_experts": 256, "num_experts_per_tok": 8, "rope_theta": 5000000},
+    "minitron-8b": {"model_type": "nemotron", **sizes(4096, 32, 48, 8, 16384, 4096, 256000), "head_dim": 128,
+                    "partial_rotary_factor": 0.5, "hidden_act": "relu2"},
+    "helium-1-2b": {"model_type": "helium"},  # what its class takes
 }  # fmt: skip
 
 
