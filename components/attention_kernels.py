@@ -74,7 +74,7 @@ def attend_written_out(
         key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
     scores = (query * scale) @ key.transpose(-2, -1)
     if cap is not None:
-        scores = cap * (scores / cap).tanh()
+        scores = cap * scores.div_(cap).tanh_()  # in place: the largest tensors that there are
     if mask is not None:
         scores = scores + mask.added.to(scores.dtype)
     mixed = F.dropout(scores.softmax(dim=-1), dropout) @ value

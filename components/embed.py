@@ -81,7 +81,10 @@ class Unembedding(nn.Module, ABC):
         """Score every token of the vocabulary; `embedding` is E, used when tied."""
         logits = self.project(x, embedding if self.weight is None else self.weight)
         logits = logits if self.scale == 1.0 else logits * self.scale
-        return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
+        if self.cap is None:
+            return logits
+        # In place, because nobody reads the logits before their cap, and with many words they outgrow the model.
+        return self.cap * logits.div_(self.cap).tanh_()
 
     @abstractmethod
     def project(

@@ -180,28 +180,36 @@ def runtime_bytes() -> int:
 def _kept_per_token(config: ModelConfig, implementation: str) -> int:
     """Numbers that one block, but for its MLP, keeps of each token for the backward pass.
 
-    Two residual streams and two outputs of norms; queries, keys and values, once more where they are rotated; what
-    attention mixed. Formulas written out (`einops`, `torch`) keep the result of every step: four more vectors in a
-    norm, copies of q, k and v, and of the attention pattern three rows for each head.
+    Two residual streams and two outputs of norms; queries, keys and values, and queries and keys once more where they
+    are normed, cut off or rotated; what attention mixed. Formulas written out (`einops`, `torch`) keep the result of
+    every step: four more vectors in a norm, copies of q, k and v, and of the pattern three rows for each head.
     """
     d_kv = config.kv_heads * config.head_dim
     numbers = 4 * config.d_model
     if config.attention == "mla":
         numbers += kept_by_latent_attention(config)
     else:
-        numbers += 2 * config.d_attention + 2 * d_kv + (config.d_attention + d_kv if config.position == "rope" else 0)
+        is_changed = config.position == "rope" or config.qk_norm != "none" or config.clip_qkv is not None
+        copies = is_changed + (config.qk_norm == "head_separate")  # before gains of their own, after them
+        numbers += (2 + copies) * (config.d_attention + d_kv) + d_kv * (config.clip_qkv is not None)
     numbers += 4 * config.d_model if config.norm_placement == "sandwich" else 0  # of two more norms, in and out
+    numbers += 2 * config.d_model if config.dropout else 0  # which numbers of what the two parts add were dropped
     if implementation != "fused":
-        numbers += 2 * 4 * config.d_model + 3 * config.d_attention + 3 * config.n_heads * config.n_ctx
+        numbers += 2 * 4 * config.d_model + 3 * config.d_attention
+    # The kernel that forms the pattern in pieces has no place for a cap, and on a processor none for dropout.
+    if implementation != "fused" or config.attention_softcap is not None or config.dropout:
+        numbers += 3 * config.n_heads * config.n_ctx
     return numbers
 
 
 def _kept_by_loss(config: ModelConfig, tokens: int) -> int:
-    """Logits, their logarithms and their gradient; in chunks, those of a chunk and two gradients of the unembedding."""
+    """Logits, their logarithms and their gradient, with a cap on them two more; in chunks, those of a chunk and two
+    gradients of the unembedding."""
+    copies = 3 if config.logit_softcap is None else 5
     logits = tokens * config.d_vocab
     if logits <= LARGE_LOGITS:
-        return 3 * logits
-    return 3 * CHUNK_LOGITS + 2 * config.d_vocab * config.d_model
+        return copies * logits
+    return copies * CHUNK_LOGITS + 2 * config.d_vocab * config.d_model
 
 
 def memory_problem(needed_bytes: int, available_bytes: int) -> Problem | None:

@@ -52,6 +52,21 @@ CASES = {
     "mixture": (LLAMA | {"n_experts": 8, "d_expert": 512}, 12, "fused"),
     "mixture, torch": (LLAMA | {"n_experts": 8, "d_expert": 512}, 6, "torch"),
     "mixture, einops": (LLAMA | {"n_experts": 4, "d_expert": 512}, 6, "einops"),
+    "caps and norms": (
+        SMALL
+        | {
+            "n_layers": 3,
+            "qk_norm": "head_separate",
+            "attention_softcap": 30.0,
+            "logit_softcap": 30.0,
+            "d_vocab": 3000,
+        },
+        8,
+        "fused",
+    ),
+    "norms on the output": (LLAMA | {"n_layers": 3, "norm_placement": "output", "qk_norm": "full"}, 8, "fused"),
+    "norms on both sides": (LLAMA | {"n_layers": 3, "norm_placement": "sandwich", "qk_norm": "head"}, 8, "fused"),
+    "dropout": (SMALL | {"n_layers": 4, "dropout": 0.1}, 8, "fused"),
     "wide": (SMALL | {"d_model": 768, "n_heads": 12, "d_mlp": 3072, "n_ctx": 64}, 2, "fused"),
 }
 FAST = ("tiny", "many words")
