@@ -35,6 +35,8 @@ class Family:
     """Further keys that its files may have and that its computation does not notice."""
     names: Names | Callable[[ModelConfig], Names]
     """Its tensors; a function where the same part has different names in different models."""
+    tokenizer_class: str = "AutoTokenizer"
+    """What opens any tokenizer beside its models and gives the ids of tokenizer.json."""
 
     def names_of(self, config: ModelConfig) -> Names:
         """Its tensors in a model of this configuration."""

@@ -225,6 +225,8 @@ def main(argv: list[str] | None = None) -> int:
             export = export_checkpoint if given.command == "export" else export_adapter
             family = export(find_checkpoint(given.checkpoint, say=_tell), given.hf_folder)
             _tell(f"written as {family.model_type}")
+            if family.tokenizer_class != "AutoTokenizer":
+                _tell(f"open its tokenizer with {family.tokenizer_class}: AutoTokenizer takes a class of its own")
             print(given.hf_folder)
     except (ConfigError, CheckpointError, TextError, RunError) as error:
         for line in [problem.message for problem in getattr(error, "problems", ())] or [str(error)]:

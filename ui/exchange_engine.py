@@ -26,6 +26,8 @@ class Answer:
 
     path: str = ""
     problem: str = ""
+    tokenizer_class: str = "AutoTokenizer"
+    """Of `transformers`, to open the tokenizer with."""
 
 
 def local_path(text: str) -> Path:
@@ -35,15 +37,16 @@ def local_path(text: str) -> Path:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def family_for(config: ModelConfig, preset: str | None) -> Answer:
-    """The class of `transformers` that a configuration would be written for; or what is in the way."""
+    """The classes of `transformers` that a configuration would be written for; or what is in the way."""
     from config.errors import ConfigError
     from interop.family import choose_family
     from interop.registry import FAMILIES
 
     try:
-        return Answer(choose_family(FAMILIES, config, preset).class_name)
+        family = choose_family(FAMILIES, config, preset)
     except ConfigError as error:
         return Answer(problem=str(error))
+    return Answer(family.class_name, tokenizer_class=family.tokenizer_class)
 
 
 def export(run: Path, target: Path) -> Answer:

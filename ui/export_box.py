@@ -31,15 +31,15 @@ def draw(run: RunFolder) -> None:
         if family.problem:
             st.warning(literal(family.problem[:1].upper() + family.problem[1:]) + "\\.", icon=":material/block:")
             return
-        draw_ways(run, family.path)
+        draw_ways(run, family)
 
 
-def draw_ways(run: RunFolder, class_name: str) -> None:
+def draw_ways(run: RunFolder, family: Answer) -> None:
     """A download where the model is small, and a folder on this machine."""
     weights = max((path.stat().st_size for path in run.path.glob("step_*/model.safetensors")), default=0)
     st.markdown(
-        f"The best checkpoint, {file_size(weights)} of weights, for `{class_name}`: `AutoModelForCausalLM` and "
-        "`AutoTokenizer` open it and give the same logits and tokens."
+        f"The best checkpoint, {file_size(weights)} of weights, for `{family.path}`: `AutoModelForCausalLM` and "
+        f"`{family.tokenizer_class}` open it and give the same logits and tokens."
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="export-row"):
         target = st.text_input(

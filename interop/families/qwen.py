@@ -35,6 +35,8 @@ QWEN2 = Family(
         Plain("tie_word_embeddings", "tie_embeddings", False),
     ),
     names=NAMES,
+    # AutoTokenizer takes Qwen2Tokenizer for every model of this type, whatever tokenizer_config.json says (version 5).
+    tokenizer_class="PreTrainedTokenizerFast",
 )
 
 QWEN3 = Family(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 import infer
 from interop.hugging_face import main
@@ -20,6 +20,7 @@ RUNS = {
     "llama-bpe": {"tokenizer_type": "bpe", "special_tokens": [END], **LLAMA},
     "llama-sentencepiece": {"tokenizer_type": "sentencepiece", "special_tokens": [END], "vocab_size": 290, **LLAMA},
     "llama-character": {"tokenizer_type": "character", "special_tokens": [END], **LLAMA},
+    "qwen2-character": {"tokenizer_type": "character", "special_tokens": [END], **LLAMA, "qkv_bias": True},
 }
 
 
@@ -39,7 +40,9 @@ def test_a_run_goes_out_and_comes_back(case, home, capsys):
 
     model, tokenizer = load_model(run.path), load_tokenizer_of(run.path)
     theirs = AutoModelForCausalLM.from_pretrained("hf/out", dtype=torch.float32)
-    their_tokenizer = AutoTokenizer.from_pretrained("hf/out")
+    opener = PreTrainedTokenizerFast if "PreTrainedTokenizerFast" in captured.err else AutoTokenizer
+    assert (opener is PreTrainedTokenizerFast) == case.startswith("qwen2")
+    their_tokenizer = opener.from_pretrained("hf/out")
     text = TEXT[:60]
     ids = tokenizer.encode(text)
     assert their_tokenizer(text)["input_ids"] == ids
