@@ -53,6 +53,15 @@ def describe_parent(checkpoint: Path, carried: Carried) -> Parent:
     )
 
 
+def has_text(run: RunFolder) -> bool:
+    """Whether the text that a run was trained on is known; of imported weights it is not.
+
+    Raises:
+        RunError: data.json is missing or damaged.
+    """
+    return not run.read_data().get("imported")
+
+
 def is_resumable(record: dict[str, Any]) -> bool:
     """Whether a checkpoint with this commit record has all that a training needs to go on."""
     return {OPTIMIZER, TRAINER} <= record["files"].keys()

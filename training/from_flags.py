@@ -24,6 +24,7 @@ from config.settings_file import read_config_file
 from config.train_config import TrainConfig
 from runs.checkpoints import find_checkpoint
 from runs.folder import CHECKPOINTS, RunFolder
+from runs.fork import has_text
 
 
 def configure(arguments: argparse.Namespace) -> RunConfig:
@@ -95,7 +96,7 @@ def ask_for_text(config: RunConfig, parent: RunFolder) -> None:
         RunError: the parent's files are damaged.
         TextError: no text was named.
     """
-    if parent.read_data().get("imported") and config.data.text_file == parent.read_config().data.text_file:
+    if not has_text(parent) and config.data.text_file == parent.read_config().data.text_file:
         raise TextError(
             f"{parent.read_label().name} was imported without a text: name one to train on with --text_file"
         )

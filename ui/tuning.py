@@ -1,5 +1,6 @@
 """What the Fine-tune page stands on: a checkpoint, a text, what is trained; gathered once per click and judged."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from config.data_config import DataConfig
+from config.errors import RunError
 from config.fields import describe, find_problems
 from config.inheritance import inherit_data
 from config.lora_config import LoraConfig
@@ -19,6 +21,7 @@ from config.train_config import TrainConfig
 from runs import machine
 from runs.checkpoints import CheckpointInfo
 from runs.folder import RunFolder
+from runs.fork import has_text
 from ui import engines, form, tuning_engine
 from ui.generation_engine import checkpoint_stamp
 from ui.tuning_engine import TuneFacts
@@ -48,9 +51,11 @@ class Tuning:
         return None if self.problems or self.facts is None else self.facts.config
 
 
-def sources_of(before: RunConfig) -> list[str]:
+def sources_of(parent: RunFolder, before: RunConfig) -> list[str]:
     """The texts to choose from; imported weights come without theirs."""
-    known = [PARENTS] if before.data.tokenizer_type != "imported" else []
+    known: list[str] = []
+    with suppress(RunError):  # without data.json no checkpoint is of use, which is said elsewhere
+        known = [PARENTS] if has_text(parent) else []
     return [OWN, PAIRS, *known, *([SAMPLE] if before.data.text_file != SAMPLE else [])]
 
 
@@ -66,7 +71,7 @@ def fill_from(parent: RunFolder, before: RunConfig) -> None:
     for section, settings in values.items():
         form.write(section, settings)
     st.session_state["tune-method"] = LORA if before.lora.is_on else FULL
-    if st.session_state.get("tune-source") not in sources_of(before):
+    if st.session_state.get("tune-source") not in sources_of(parent, before):
         st.session_state["tune-source"] = OWN
 
 

@@ -32,8 +32,8 @@ def pick_parent(runs: list[RunFolder]) -> tuple[RunFolder, CheckpointInfo | None
 def draw_text(tuned: Tuning) -> None:
     """What it learns from."""
     source = st.segmented_control(
-        "Learn from", tuning.sources_of(tuned.before), key="tune-source", required=True, persist_state="session",
-        on_change=forget_problem,
+        "Learn from", tuning.sources_of(tuned.parent, tuned.before), key="tune-source", required=True,
+        persist_state="session", on_change=forget_problem,
         help="Another text; prompts with the responses that are wanted; or the text of the run itself, to go on or to "
         "change its settings. Typical: your own text.",
     )  # fmt: skip

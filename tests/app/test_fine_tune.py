@@ -11,6 +11,7 @@ from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
 from runs import folder
+from runs.files import write_json
 from tests.app.fake_runs import add_checkpoint, make_run, write_state
 from training.worker import run_worker
 from ui import tuning
@@ -228,3 +229,9 @@ def test_a_run_shows_what_it_wrote_before_and_after(parent, launched):
 
 def test_no_such_run(launched):
     assert "No such run" in " ".join(title.value for title in open_page(run="20990101000000").title)
+
+
+def test_an_imported_model_has_no_text_to_go_on_with(parent):
+    assert tuning.PARENTS in open_page().button_group(key="tune-source").options
+    write_json(parent.data_path, parent.read_data() | {"imported": True})
+    assert open_page().button_group(key="tune-source").options == [tuning.OWN, tuning.PAIRS]
