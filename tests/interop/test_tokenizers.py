@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 from config.errors import CheckpointError, TextError
 from generation.prompt import encode_prompt
-from interop.tokenizer_files import read_tokenizer
+from interop.registry import FAMILIES
+from interop.tokenizer_files import read_tokenizer, write_tokenizer
+from text.character import CharacterTokenizer
 from text.imported import ImportedTokenizer
 from text.tokenizer_types import load_tokenizer
 
@@ -124,3 +127,12 @@ def test_a_folder_without_a_tokenizer_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="not JSON"):
         read_tokenizer(tmp_path, 10, ())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.model_type)
+def test_what_a_family_names_opens_a_tokenizer_that_no_family_has(family, tmp_path):
+    tokenizer = CharacterTokenizer("".join(sorted(set(TEXT))))
+    write_tokenizer(tmp_path, tokenizer, 64)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family.model_type, "num_experts_per_tok": 2}))
+    opened = getattr(transformers, family.tokenizer_class).from_pretrained(tmp_path)
+    assert opened("The king, don't")["input_ids"] == tokenizer.encode("The king, don't")
