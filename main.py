@@ -24,6 +24,8 @@ machine.share_cores()  # the pages load torch when they first need it
 # The icon is a file of ours: Streamlit would fetch a :material/…: one from another site.
 st.set_page_config(page_title="LLM From Scratch", page_icon=str(ROOT / "ui" / "icon.svg"), layout="wide")
 st.html(ROOT / "ui" / "style.css")
+# Popovers stand beside the app's element, which alone knows the theme: without this their colours are the light ones.
+st.html(f"<style>:root {{ color-scheme: {st.context.theme.type or 'light'}; }}</style>")
 page = st.navigation(
     [
         st.Page(file, title=title, icon=icon, url_path=address, default=not address)
