@@ -312,7 +312,8 @@ def test_an_effective_setting_is_not_called_idle(run, capsys):
 
 def test_ctrl_c_ends_all_samples_with_what_they_have(run):
     flags = ("--max_new_tokens", 10_000_000, "--num_samples", 2, "--json")
-    process = start("--checkpoint", run.path, *flags)
+    # Without a buffer: communicate would pass over what readline has taken into it beyond the line.
+    process = start("--checkpoint", run.path, *flags, bufsize=0)
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
