@@ -35,10 +35,10 @@ from training.checkpoint import load_model
 
 # Names of the two runs, and their flags of train.py.
 PAIR = {
-    "speculative-model": "--n_layers 6 --d_model 384 --n_heads 6 --d_mlp 1536 --max_steps 500",
-    "speculative-draft": "--n_layers 2 --d_model 64 --n_heads 2 --d_mlp 256 --max_steps 4000 --lr 3e-3",
+    "speculative-model": "--n_layers 6 --d_model 384 --n_heads 6 --d_mlp 1536 --max_steps 600",
+    "speculative-draft": "--n_layers 2 --d_model 64 --n_heads 2 --d_mlp 256 --max_steps 2000",
 }
-BOTH = "--architecture GPT --tokenizer_type character --n_ctx 128 --batch_size 12 --baselines off --eval_interval 250"
+BOTH = "--architecture LLAMA --tokenizer_type character --n_ctx 64 --batch_size 16 --baselines off --eval_interval 200"
 
 
 def main() -> int:

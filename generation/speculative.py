@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from components.kv_cache import KVCache
 from config.errors import ConfigError, Problem
 from generation.decode_plan import DecodePlan
+from generation.packing import packed
 from generation.reading import last_logits
 from generation.sampler import Sampler, Text
 from generation.samplers import draw
@@ -69,7 +70,10 @@ class Speculation:
             raise ConfigError([Problem("draft", message)])
         self.proposed = self.accepted = self.passes = self.written = 0
         self._drawable = min(*sizes, *([] if vocab_size is None else [vocab_size]))
-        self._model, self._draft = _Reader(model, tokens, n_draft), _Reader(draft, tokens, n_draft)
+        self._model, self._draft = (
+            _Reader(model, tokens, n_draft, checks=True),
+            _Reader(draft, tokens, n_draft, checks=False),
+        )
         self._text = Text(list(tokens), len(tokens))
         self._samplers, self._random = samplers, Random(seed)
         self._max_new_tokens, self._n_draft, self._stop_tokens = max_new_tokens, n_draft, frozenset(stop_tokens)
@@ -168,7 +172,7 @@ class Speculation:
 class _Reader:
     """A model, the tokens in its window, and how many of them its cache holds."""
 
-    def __init__(self, model: nn.Module, tokens: Sequence[int], n_draft: int) -> None:
+    def __init__(self, model: nn.Module, tokens: Sequence[int], n_draft: int, checks: bool) -> None:
         parts: Any = model
         self.model, self.n_ctx = model, parts.config.n_ctx
         self.tokens = list(tokens[-self.n_ctx :])
@@ -176,6 +180,8 @@ class _Reader:
         self.device = weight.device
         with torch.inference_mode():
             self.cache = KVCache(parts.config, device=weight.device, dtype=weight.dtype, rewind=n_draft)
+            self.checker = packed(model, n_draft + 1) if checks else model
+        self.n_draft = n_draft
         self.plan = DecodePlan.of(model, self.cache)
 
     def room(self) -> int:
@@ -191,7 +197,7 @@ class _Reader:
     def read(self, proposals: list[int]) -> Float[Tensor, "new d_vocab"]:
         """Logits after the last token of the text and after each proposal."""
         unseen = torch.tensor([self.tokens[self.cache.length :] + proposals], device=self.device)
-        parts: Any = self.model
+        parts: Any = self.checker if unseen.shape[1] <= self.n_draft + 1 else self.model  # a prompt is many rows
         stream = parts.stream(unseen, self.cache)[:, -1 - len(proposals) :]
         return parts.unembedding(stream, parts.token_embedding.weight)[0].float().cpu()
 

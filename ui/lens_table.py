@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from ui.inside_engine import Cell
-from ui.next_token import share
+from ui.words import share
 
 _HTML = '<div class="lens" tabindex="0" role="region"><table><thead></thead><tbody></tbody></table></div>'
 _CSS = """

@@ -8,7 +8,7 @@ import streamlit as st
 from ui import generation_engine as engine
 from ui.generation_engine import NextToken, PromptFacts
 from ui.sampler_settings import SamplerSettings
-from ui.words import literal, number
+from ui.words import literal, number, share
 from ui.writing import Piece, joined
 
 TAIL = 32  # characters that remind of where a text has come to
@@ -113,10 +113,3 @@ def show(found: NextToken, *, key: str) -> None:
     most = max(max(stage.probabilities) for stage in found.stages)
     label = "Probability of the next token in percent, after each stage of the sampler"
     _component(key=key, data={"stages": stages, "most": most, "label": label})
-
-
-def share(probability: float) -> str:
-    """A probability in percent; what cannot be drawn is a dash."""
-    if probability <= 0:
-        return "–"
-    return "< 0.1 %" if probability < 0.0005 else f"{probability:.1%}".replace("%", " %")

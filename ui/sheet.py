@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ui.words import number
+from ui.words import number, share
 from ui.writing import Piece, Progress, Writing
 
 
@@ -75,10 +75,10 @@ def as_tokens(pieces: Sequence[Piece], active: bool) -> list[dict[str, Any]]:
 def _as_token(piece: Piece, active: bool) -> dict[str, Any]:
     token: dict[str, Any] = {"text": piece.text, "id": piece.token, "probability": piece.probability}
     if active:
-        return token | {"tooltip": f"{piece.text!r}\n{piece.probability:.1%} likely"}
-    choices = [(choice.text, f"{choice.probability:.1%}") for choice in piece.alternatives]
-    likely = "\n".join(f"{share}  {text}" for text, share in choices)
-    tooltip = f"{piece.text!r}\n{piece.probability:.1%} likely\n\nlikeliest here:\n{likely}"
+        return token | {"tooltip": f"{piece.text!r}\n{share(piece.probability)} likely"}
+    choices = [(choice.text, share(choice.probability)) for choice in piece.alternatives]
+    likely = "\n".join(f"{chance}  {text}" for text, chance in choices)
+    tooltip = f"{piece.text!r}\n{share(piece.probability)} likely\n\nlikeliest here:\n{likely}"
     return token | {"tooltip": tooltip, "choices": choices}
 
 

@@ -15,12 +15,12 @@ CUT = "cut"  # session key: where the person wants to have it written anew
 MEANING = "Paler: expected. Darker: a surprise. Rest on a token for what else was likely; click to write on from there."
 
 
-def draw(sheet: Sheet | None, was_active: bool) -> None:
+def draw(sheet: Sheet | None, state_before: str | None) -> None:
     """The text, and below it window, speed and origin; drawn again and again while it grows."""
     settle()
     progress = sheet.writing.look() if sheet else None
-    if CUT in st.session_state or (was_active and not (progress and progress.active)):
-        st.rerun()  # once: the full run begins what was asked for, or shows Generate again and ends the timer
+    if CUT in st.session_state or (progress and progress.state != state_before):
+        st.rerun()  # once: the full run begins what was asked for, or has the buttons and the timer of the new state
     if sheet is None or progress is None:
         empty = [[{"text": "The text appears here.", "quiet": True}]]
         tokens.show(empty, key="text_view", framed=True, height=HEIGHT, label="Text", on_choice=_note_cut)

@@ -179,7 +179,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   data.rows.forEach((tokens, index) => fill(page.children[index].querySelector('.tokens'), tokens));
   page.classList.toggle('writing', data.writing);
   for (const row of page.children) row.classList.toggle('begun', data.beside);
-  if (data.writing && atEnd) page.scrollTop = page.scrollHeight;
+  const sideBySide = page.firstChild?.offsetTop === page.lastChild?.offsetTop;
+  if (data.writing && atEnd && (sideBySide || !data.beside)) page.scrollTop = page.scrollHeight;
 }
 """
 

@@ -41,6 +41,13 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
+def share(probability: float) -> str:
+    """A probability in percent; what cannot be drawn is a dash."""
+    if probability <= 0:
+        return "–"
+    return "< 0.1 %" if probability < 0.0005 else f"{probability:.1%}".replace("%", " %")
+
+
 def count(value: float) -> str:
     """A size in words: 3.2 M, 412 k, 96."""
     for limit, scale, unit in ((999.5e6, 1e9, " B"), (999.5e3, 1e6, " M"), (1e4, 1e3, " k")):

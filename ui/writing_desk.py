@@ -16,6 +16,7 @@ from ui.words import literal
 from ui.writing import Piece, Progress
 
 LOOK_SECONDS = 0.25
+WAITING_LOOK_SECONDS = 1.0  # what waits for its turn leaves the processor to the text that is being written
 LONGEST_PROMPT = 20_000  # characters
 SHEET = "sheet"  # session key: what is on the desk; it outlives widgets and pages
 OTHER_RUN = "The text is by another run: choose that one again, or begin a new text."
@@ -46,8 +47,9 @@ def draw(run: RunFolder, checkpoint: CheckpointInfo | None, settings: SamplerSet
         _draw_refusal(desk.facts)
     progress = sheet.writing.look() if sheet else None  # once: a text that ends in between would leave Stop standing
     _draw_buttons(desk, sheet, progress)
-    active = bool(progress and progress.active)
-    st.fragment(text_view.draw, run_every=LOOK_SECONDS if active else None, key="text")(sheet, was_active=active)
+    state = progress.state if progress else None
+    every = {"waiting": WAITING_LOOK_SECONDS, "writing": LOOK_SECONDS}.get(state or "")
+    st.fragment(text_view.draw, run_every=every, key="text")(sheet, state)
     if desk:
         next_token.draw(desk.path, desk.stamp, desk.facts, desk.settings, desk.prompt, _text_here(desk, sheet))
 

@@ -8,9 +8,9 @@ from components.model import build_model
 from config.presets import load_preset
 from generation.samplers import build_samplers
 from generation.window import Window
-from ui.next_token import share
 from ui.sampler_settings import SamplerSettings, describe, stop_strings
 from ui.sheet import read_cut, tokens_in_window
+from ui.words import share
 
 
 @pytest.mark.parametrize("n_ctx", [1, 2, 7, 8])
