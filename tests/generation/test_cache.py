@@ -120,6 +120,28 @@ def test_the_plan_equals_the_model_for_every_choice(changes):
         assert_same(plan.step(TOKENS[end - 1]), full(model, TOKENS[:end]))
 
 
+SWITCHES = [
+    {"embedding_norm": True}, {"embedding_scale": 3.0}, {"unembedding_bias": True}, {"logit_scale": 0.5},
+    {"logit_softcap": 0.5}, {"norm_unit_offset": True}, {"norm_gain": False, "norm_bias": False},
+    {"norm_placement": "output"}, {"norm_placement": "sandwich"}, {"parallel_residual": "one_norm"},
+    {"parallel_residual": "two_norms"}, {"residual_scale": 0.5}, {"attention_sinks": True}, {"qk_norm": "head"},
+    {"qk_norm": "full"}, {"qk_norm": "head_separate"}, {"clip_qkv": 0.3}, {"attention_scale": 1.0},
+    {"attention_softcap": 0.5}, {"attention_pattern": "wf", "window": 3}, {"attention": "mla"},
+    {"mlp": "relu2"}, {"mlp": "geglu"}, {"mlp": "swiglu", "swiglu_clamp": 0.5}, {"n_experts": 4, "d_expert": 16},
+    {"position": "rope", "rotary_dim": 4}, {"position": "rope", "rope_style": "interleaved"},
+    {"position": "rope", "rope_scaling": "linear", "rope_factor": 2.0}, {"position": "rope", "position_pattern": "pn"},
+    {"position": "alibi", "alibi_slopes": "geometric", "n_heads": 6, "d_head": 8},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", SWITCHES, ids=str)
+def test_a_plan_leaves_a_switch_to_the_model_or_computes_it(changes):
+    model = make_model(**changes)
+    plan = DecodePlan.of(model, KVCache(model.config))
+    for end in range(1, W + 1 if plan else 0):
+        assert_same(plan.step(TOKENS[end - 1]), full(model, TOKENS[:end]))
+
+
 @pytest.mark.parametrize(
     ("d_in", "d_out", "is_copied"),
     [
