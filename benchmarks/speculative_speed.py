@@ -1,6 +1,6 @@
 """What a draft gains: the same text with and without it, in turn.
 
-    python -m benchmarks.speculative_speed                           (trains a pair first: some minutes, once)
+    python -m benchmarks.speculative_speed                           (trains a pair first: ten minutes, once)
     python -m benchmarks.speculative_speed CHECKPOINT DRAFT          (two runs of the same tokenizer)
     python -m benchmarks.speculative_speed CHECKPOINT DRAFT --n_draft 2 4 --new_tokens 100 --rounds 5
 
