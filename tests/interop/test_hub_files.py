@@ -86,7 +86,7 @@ FILES = {
                    "rotary_dim": 64, "num_local_experts": 256, "num_experts_per_tok": 8, "rope_theta": 5000000},
     "minitron-8b": {"model_type": "nemotron", **sizes(4096, 32, 48, 8, 16384, 4096, 256000), "head_dim": 128,
                     "partial_rotary_factor": 0.5, "hidden_act": "relu2"},
-    "helium-1-2b": {"model_type": "helium"},  # what its class takes
+    "helium-1-preview-2b": {"model_type": "helium"},  # what its class takes
 }  # fmt: skip
 
 
