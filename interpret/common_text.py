@@ -26,7 +26,7 @@ class Text:
 def common_text(first: RunFolder, second: RunFolder) -> Text:
     """The validation text of two runs: of the same text the shorter one, which neither has trained on.
 
-    What the weights that a run began from have read is not known as well: the note says where they may know the text.
+    A run that began with the weights of another may still know it from there: the note says so.
 
     Raises:
         RunError, CheckpointError: a run cannot be read.
@@ -72,13 +72,16 @@ def _validation_tokens(run: RunFolder) -> np.ndarray | None:
 
 
 def _may_know(run: RunFolder, text: dict[str, Any]) -> bool:
-    """Whether the weights that a run began with may have been trained on the validation text of this data.json."""
+    """Whether the weights that a run began with may have been trained on the validation text of this data.json.
+
+    As far back as is written down: the parent, and the text of the parent's own parent.
+    """
     root, wanted = run.path.parent / ".tokens", (text.get("corpus_sha256"), _whole_number(text.get("val_bytes")))
     while parent := run.read_config().parent:
         if (base := RunFolder(run.base_path)).path.is_dir():
             before = base.read_data()
             sha256, val_bytes = before.get("corpus_sha256"), _whole_number(before.get("val_bytes"))
-        elif parent.carried == "all":  # the very same text went on
+        elif parent.carried == "all" and not parent.token_files:  # the very same text went on, and none before it
             return False
         else:  # the parent of a parent: of it only the text is named
             manifest = read_manifest(root / parent.token_files) if parent.token_files else None

@@ -15,6 +15,7 @@ import torch
 from config.data_config import DataConfig
 from config.errors import TextError
 from config.model_config import ModelConfig
+from config.parent import Carried
 from config.run_config import RunConfig
 from config.train_config import TrainConfig
 from interpret import __main__ as command_line
@@ -110,10 +111,15 @@ def test_the_text_is_one_that_neither_was_trained_on(runs):
     assert found == common_text(runs["one"], runs["part"])
 
 
-def begin(parent: RunFolder, name: str) -> RunFolder:
+def begin(parent: RunFolder, name: str, carried: Carried = "weights", max_steps: int = 8) -> RunFolder:
     """A run with the weights of another, on the text of all."""
-    data = DataConfig(text_file=str(parent.path.parent.parent / "tale.txt"))
-    config = replace(parent.read_config(), data=data, parent=describe_parent(choose(parent), "weights"))
+    before = parent.read_config()
+    config = replace(
+        before,
+        data=DataConfig(text_file=str(parent.path.parent.parent / "tale.txt")),
+        training=before.training.replace(max_steps=max_steps),
+        parent=describe_parent(choose(parent), carried),
+    )
     run = create_run(parent.path.parent, config, {}, name)
     assert run_worker(run) == 0
     return run
@@ -125,7 +131,8 @@ def test_what_the_weights_have_read_before_is_said(runs, place):
     child, longer, known = (begin(parent, name) for parent, name in
                             ((elsewhere, "child"), (runs["shorter"], "longer"), (runs["one"], "known")))  # fmt: skip
     grandchild = begin(child, "grandchild")
-    for run in (child, longer, grandchild):  # of another text, and of more of this one
+    longest = begin(begin(child, "went-on", "all", max_steps=9), "longest")
+    for run in (child, longer, grandchild, longest):  # of another text, and of more of this one
         note = common_text(runs["one"], run).note
         assert note.startswith(f"{run.read_label().name} began with weights of another training")
     assert common_text(runs["one"], known).note == ""
