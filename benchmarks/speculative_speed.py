@@ -29,7 +29,8 @@ from generation.prompt import encode_prompt
 from generation.samplers import Chain, build_samplers
 from generation.speculative import Speculation
 from runs.checkpoints import choose
-from runs.folder import CHECKPOINTS, RunFolder, find_run, list_runs
+from runs.folder import CHECKPOINTS, RunFolder, list_runs
+from runs.state import read_status
 from text.tokenizer_types import load_tokenizer
 from training.checkpoint import load_model
 
@@ -72,12 +73,22 @@ def main() -> int:
 
 
 def train_pair(checkpoints: Path) -> list[Path]:
-    """The model and its draft, trained unless they stand there already."""
+    """The model and its draft; each is trained unless a run of its name has been trained to its end."""
+    pair = []
     for name, flags in PAIR.items():
-        if not any(run.read_label().name == name for run in list_runs(checkpoints)):
+        if (run := find_finished(checkpoints, name)) is None:
             command = ["train.py", "--checkpoints", str(checkpoints), "--name", name, *BOTH.split(), *flags.split()]
             subprocess.run([sys.executable, *command], check=True)
-    return [find_run(checkpoints, name).path for name in PAIR]
+            run = find_finished(checkpoints, name)
+        assert run is not None
+        pair.append(run.path)
+    return pair
+
+
+def find_finished(checkpoints: Path, name: str) -> RunFolder | None:
+    """The newest run of this name, or numbered after it, that was not stopped on its way."""
+    runs = (run for run in list_runs(checkpoints) if run.read_label().name.startswith(name))
+    return next((run for run in runs if read_status(run).state == "finished"), None)
 
 
 def compare(
