@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Ctrl-C waits until the block is done; a second one does not, in case that the block waits for a reader.
+    """Ctrl-C waits until the block is done; a second one does not, in case the block waits for a reader.
 
     Only where Ctrl-C raises KeyboardInterrupt, as it does in Python's main thread unless a program asks otherwise.
 

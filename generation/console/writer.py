@@ -156,9 +156,10 @@ class Writer:
                 self._note(row, samples, order, output)
             if all(sample.end for sample in samples):
                 return
-        for sample in samples:
-            if not sample.end:
-                self._finish(sample, "length", output)
+        with interrupt.held_back():
+            for sample in samples:
+                if not sample.end:
+                    self._finish(sample, "length", output)
 
     def _note(self, row: list[Step | None], samples: list[Sample], order: Order, output: Output) -> None:
         """One more token for each sample that has not ended."""

@@ -343,6 +343,19 @@ def test_ctrl_c_never_falls_within_a_token(run, capsys, monkeypatch):
         assert sample["text"] == "".join(line["text"] for line in seen) and sample["end"] == "interrupted"
 
 
+def test_ctrl_c_at_the_end_of_the_texts_leaves_every_line(run, capsys, monkeypatch):
+    def interrupted(output, sample):
+        if sample.number == 0:
+            signal.raise_signal(signal.SIGINT)
+        finish(output, sample)
+
+    finish = JsonOutput.finish
+    monkeypatch.setattr(JsonOutput, "finish", interrupted)
+    assert call("--checkpoint", run.path, *SMALL, "--num_samples", 2, "--json") == 0
+    *_, first, second = lines(capsys)
+    assert [(line["sample"], line["end"]) for line in (first, second)] == [(0, "length"), (1, "length")]
+
+
 def test_a_second_ctrl_c_does_not_wait():
     with pytest.raises(KeyboardInterrupt), interrupt.held_back():
         signal.raise_signal(signal.SIGINT)
