@@ -31,8 +31,8 @@ from runs.names import friendly_name
 FEWEST, MOST = 2, 4
 # What decides which tokens a step reads, how many steps there are, and on what they are scored.
 SHARED = ("seed", "batch_size", "max_steps", "epochs", "eval_interval", "eval_iters")
-# Whoever has one of these cuts the text at the same places. Others are learned, from one text like this, from another
-# like that.
+# Whoever has one of these cuts the text at the same places, though two may number the same characters otherwise.
+# Others are learned, from one text like this, from another like that.
 SAME_CUTS = ("character", "byte", "gpt2")
 
 
@@ -208,7 +208,7 @@ class BatchMatch:
     """Whether runs read the same batches, as far as all of them have come."""
 
     steps: int  # that all of them have done
-    first_difference: int | None = None  # the step whose batches differ
+    first_difference: int | None = None  # the step whose token ids differ
     unknown: bool = False  # one of them has not noted what it read
     last: int = 0  # of those steps
 
@@ -218,7 +218,7 @@ class BatchMatch:
         if self.unknown or not self.steps:
             return ""
         if self.first_difference is not None:
-            return f"They read different batches from step {self.first_difference:,} on."
+            return f"They read different token ids from step {self.first_difference:,} on."
         return f"They read the very same batches: equal hashes up to step {self.last:,}."
 
 

@@ -133,9 +133,9 @@ HASH = 2**48 - 1  # the largest: it must survive being read as a float
     [
         ([HASH, 7, 8], "They read the very same batches: equal hashes up to step 3."),
         ([HASH, 7], "They read the very same batches: equal hashes up to step 2."),
-        ([8], "They read different batches from step 1 on."),
-        ([HASH, 9, 8], "They read different batches from step 2 on."),
-        ([HASH - 1, 7, 8], "They read different batches from step 1 on."),
+        ([8], "They read different token ids from step 1 on."),
+        ([HASH, 9, 8], "They read different token ids from step 2 on."),
+        ([HASH - 1, 7, 8], "They read different token ids from step 1 on."),
         ([None, None], ""),  # a run of an earlier version
         ([], ""),
     ],
