@@ -29,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page and print its path. Returns 0 (done), 2 (wrong usage or input) or 1 (anything else)."""
     options = make_parser().parse_args(arguments)
 
-    from ui.picked import Picked  # streamlit takes a second
+    from ui.overlay import MOST_DRAWN  # streamlit takes a second
+    from ui.picked import Picked
     from ui.report import report
 
     try:
+        if len(options.runs) > MOST_DRAWN:
+            raise RunError(f"A report has room for {MOST_DRAWN} runs, not {len(options.runs)}: name fewer.")
         summaries = read_named(options.checkpoints, options.runs)
         write_atomically(options.html, report(Picked(summaries, summaries, summaries[0])))
     except RunError as error:

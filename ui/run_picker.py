@@ -32,8 +32,8 @@ def runs_with_checkpoints() -> list[RunFolder]:
 
 def first_choice(runs: Sequence[RunFolder]) -> RunFolder:
     """The newest finished run with a checkpoint that verifies; while none is finished, the newest with one."""
-    usable = [run for run in runs if _has_checkpoint(run)] or runs
-    return next((run for run in usable if read_status(run).state == "finished"), usable[0])
+    finished_first = sorted(runs, key=lambda run: read_status(run).state != "finished")
+    return next(filter(_has_checkpoint, finished_first), runs[0])  # lazily: to verify is to read whole files
 
 
 def _has_checkpoint(run: RunFolder) -> bool:

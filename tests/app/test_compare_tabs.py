@@ -268,7 +268,11 @@ def test_the_report_is_made_from_the_command_line_too(runs, tmp_path, capsys):
     text = page.read_text()
     assert "2 runs compared" in text and "The reference is plain-wren" in text
     page.unlink()
-    for words, sentence in ((["nobody"], "There is no run 'nobody'"), (["plain-wren"] * 2, "named twice")):
+    for words, sentence in (
+        (["nobody"], "There is no run 'nobody'"),
+        (["plain-wren"] * 2, "named twice"),
+        ([str(number) for number in range(13)], "room for 12 runs, not 13"),
+    ):
         capsys.readouterr()
         assert report_command.main(["report", *words, *flags]) == 2 and not page.exists()
         assert sentence in capsys.readouterr().err
