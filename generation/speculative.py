@@ -70,10 +70,8 @@ class Speculation:
             raise ConfigError([Problem("draft", message)])
         self.proposed = self.accepted = self.passes = self.written = 0
         self._drawable = min(*sizes, *([] if vocab_size is None else [vocab_size]))
-        self._model, self._draft = (
-            _Reader(model, tokens, n_draft, checks=True),
-            _Reader(draft, tokens, n_draft, checks=False),
-        )
+        self._model = _Reader(model, tokens, n_draft, checks=True)
+        self._draft = _Reader(draft, tokens, n_draft, checks=False)
         self._text = Text(list(tokens), len(tokens))
         self._samplers, self._random = samplers, Random(seed)
         self._max_new_tokens, self._n_draft, self._stop_tokens = max_new_tokens, n_draft, frozenset(stop_tokens)
@@ -170,7 +168,11 @@ class Speculation:
 
 
 class _Reader:
-    """A model, the tokens in its window, and how many of them its cache holds."""
+    """A model, the tokens in its window, and how many of them its cache holds.
+
+    Args:
+        checks: it reads several proposals at once; one that proposes reads token after token.
+    """
 
     def __init__(self, model: nn.Module, tokens: Sequence[int], n_draft: int, checks: bool) -> None:
         parts: Any = model

@@ -1,4 +1,4 @@
-"""Token files and uploads lie once beside the runs and are shared by them; here the ones that nobody names go."""
+"""Token files and uploads lie once beside the runs and are shared by them; here they are found, and go when unnamed."""
 
 from __future__ import annotations
 
