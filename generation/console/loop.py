@@ -17,6 +17,7 @@ from typing import Any
 from config.errors import CheckpointError, ConfigError, Problem, TextError
 from config.fields import describe
 from config.flags import parser_of
+from generation.compiled import kernel
 from generation.console.idle_speed import idle_speed
 from generation.console.order import LISTS, Order
 from generation.console.output import Output
@@ -177,6 +178,8 @@ class Loop:
         order = self.order.changed(self.writer.tokenizer, values)
         order.refuse_conflicts(self.writer.draft is not None)
         self.writer.samplers(order)
+        if order.settings.compile:
+            kernel()  # refused here, and not at every text
         self.order = order
 
     def _show(self, rest: str) -> None:

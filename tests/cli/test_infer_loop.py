@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from generation.compiled import kernel
 from generation.generate import generate
 from generation.samplers import build_samplers
 from tests.cli.infer_runs import ROOT, call, make_run
@@ -144,6 +145,14 @@ def test_what_is_wrong_is_one_sentence_and_changes_nothing(run, enter, entry, se
 def test_what_excludes_something_else_is_refused_when_it_is_set(run, enter):
     out, told = enter("/set stop zzz", "/set num_beams 2", "To be")
     assert told[0] == "num_beams 2 and stop do not work together: leave one out"
+    assert out == f"To be{written(run, 'To be')[0]}\n"
+
+
+def test_without_a_compiler_it_cannot_be_asked_for(run, enter, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    kernel.cache_clear()
+    out, told = enter("/set compile on", "To be")
+    assert told[0] == "compile needs a C compiler that works, and there is none (no-such-compiler)" and len(told) == 2
     assert out == f"To be{written(run, 'To be')[0]}\n"
 
 
