@@ -4,9 +4,8 @@ The hook has to stand before the first import of components, hence here and not 
 """
 
 import signal
-from pathlib import Path
+from collections import Counter
 
-import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("components", "beartype.beartype")
@@ -17,14 +16,20 @@ torch.set_num_threads(1)
 # In a job in the background Ctrl-C is ignored, and would be in every program that a test starts there and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# With --cov these are not traced: pages and command lines are not what is counted, the work of others is done in
-# processes of their own, and tracing makes them several times slower.
-NOT_TRACED = ("app", "browser", "cli", "docs", "ui")
-NOT_TRACED_FILES = ("test_kills.py", "test_distributed.py", "test_memory.py", "test_notebooks.py")
+
+def pytest_addoption(parser):
+    words = "Of a test with parameters only every Nth case: coverage is about the same."
+    parser.addoption("--every", type=int, default=1, metavar="N", help=words)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    cases = Counter()
+    left_out = set()
     for item in items:
-        path = Path(item.path).relative_to(Path(__file__).parent)
-        if path.parts[0] in NOT_TRACED or path.name in NOT_TRACED_FILES:
-            item.add_marker(pytest.mark.no_cover)
+        function = item.nodeid.partition("[")[0]
+        if cases[function] % config.getoption("--every"):
+            left_out.add(item)
+        cases[function] += 1
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))

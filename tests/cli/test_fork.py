@@ -88,6 +88,7 @@ def test_of_an_imported_model_a_text_is_asked_for(first, capsys, home):
     assert train.main(["--from", "first", "--text_file", "other.txt", "--n_ctx", "8"]) == 0
 
 
+@pytest.mark.slow
 def test_a_preflight_of_a_fork_tries_the_fork(first, capfd):
     assert train.main(["--from", "first", "--text_file", "other.txt", "--preflight", "--max_steps", "50"]) == 0
     said = capfd.readouterr()

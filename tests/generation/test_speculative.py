@@ -74,7 +74,9 @@ def joint(model, samplers, length=3):
     return found
 
 
-@pytest.mark.parametrize("samplers", [Chain(()), build_samplers(1.5, 3, None)], ids=str)
+@pytest.mark.parametrize(
+    "samplers", [pytest.param(Chain(()), marks=pytest.mark.slow), build_samplers(1.5, 3, None)], ids=str
+)
 def test_drawn_texts_have_the_models_distribution(samplers):
     model, draft = make_model(**TINY), make_model(seed=9, **TINY)
     texts, refused = [], 0

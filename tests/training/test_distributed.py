@@ -307,7 +307,8 @@ def test_pairs_and_adapters_have_the_curve_of_one_process(make_run, begin, tmp_p
     assert_same_checkpoint(alone, together, 12)
 
 
-@pytest.mark.parametrize("parallel", [pytest.param("ddp", marks=pytest.mark.slow), "fsdp"])
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_with_dropout_a_resume_in_as_many_processes_is_exact(make_run, program, parallel):
     changes = {"training": TOGETHER, "model": {"dropout": 0.2}}
     undisturbed, run = make_run(**changes), make_run(**changes)
