@@ -38,7 +38,7 @@ TOKENIZERS = {
     "character": {"tokenizer_type": "character"},
     "byte": {"tokenizer_type": "byte"},
     "bpe": {"tokenizer_type": "bpe", "vocab_size": 280},
-    "sentencepiece": {"tokenizer_type": "sentencepiece", "vocab_size": 60},
+    "sentencepiece": {"tokenizer_type": "sentencepiece", "vocab_size": 290},
 }
 
 
