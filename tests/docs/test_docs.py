@@ -152,6 +152,7 @@ def test_every_flag_exists(page):
     known |= {"--nproc", "--nnodes", "--rdzv", "--shutdown"}  # torchrun, in docs/scaling.md as the next line
     known |= {"--text"}  # python -m interpret, whose commands are run below
     known |= {"--with"}  # uv
+    known |= {"--every"}  # pytest, in tests/conftest.py
     known |= {"--nodes", "--ntasks", "--gpus", "--signal"}  # Slurm
     told = set(re.findall(r"(?<![\w-])--[a-z]\w*", page.read_text(encoding="utf-8")))
     assert told <= known
