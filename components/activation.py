@@ -14,16 +14,22 @@ arXiv:1606.08415, section 2. Shapes: any -> the same.
 
 GPT-2 was trained with the tanh form of GELU (gelu_form = "tanh"). The two differ by at most 4.73e-4, at |x| = 2.70:
 nothing for training, but a released model must be run in its own form. GELU(1) = 0.841345 exactly, 0.841192 by tanh.
+
+The implementation `fused` takes torch's kernels. In compiled code it takes GELU with its slope instead (`GeluWithSlope`
+below): value and slope need the same exponential, and a slope that is kept makes the backward pass one product.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from components.kernel_rules import own_gelu_is_faster
 from config.model_config import ModelConfig
 
 Activation = Callable[[Tensor], Tensor]
@@ -59,6 +65,52 @@ def gelu(x: Tensor, form: str) -> Tensor:
     return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_and_slope(x: Tensor, form: str) -> tuple[Tensor, Tensor]:
+    """x Φ(x) and its slope Φ(x) + x Φ'(x), from one exponential.
+
+    tanh     Φ(x) = (1 + tanh u) / 2 = σ(2u), so that Φ' = 2 Φ (1 − Φ) u'
+    exact    Φ' = exp(−x²/2) / √(2π), and for x < 0  Φ(x) = exp(−x²/2) · p(t),  t = 1 / (1 + 0.3275911 |x|/√2),
+             p the polynomial of Abramowitz & Stegun 1964, 7.1.26, which is off by 7.5e-8 at most (here it is halved);
+             torch's vectorized erf is made from it too
+    """
+    if form == "tanh":
+        u = math.sqrt(2.0 / math.pi) * x * (1.0 + 0.044715 * x * x)
+        phi = torch.sigmoid(2.0 * u)
+        density = 2.0 * phi * (1.0 - phi) * (math.sqrt(2.0 / math.pi) * (1.0 + 3.0 * 0.044715 * x * x))
+    else:
+        bell = torch.exp(-0.5 * x * x)
+        t = 1.0 / (1.0 + 0.3275911 / math.sqrt(2.0) * x.abs())
+        p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+        below = 0.5 * bell * p  # Φ(−|x|)
+        phi, density = torch.where(x > 0, 1.0 - below, below), bell / math.sqrt(2.0 * math.pi)
+    return x * phi, phi + x * density
+
+
+class GeluWithSlope(torch.autograd.Function):
+    """GELU that keeps its slope, in the number format of x, for the backward pass: ∂x = slope ∂y."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, form: str) -> Tensor:
+        """Computed in float32, as torch's kernel does."""
+        value, slope = gelu_and_slope(x.float(), form)
+        ctx.save_for_backward(slope.to(x.dtype))
+        return value.to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
+        """One product."""
+        (slope,) = ctx.saved_tensors
+        return dy * slope, None
+
+
+def gelu_kernel(x: Tensor, form: str) -> Tensor:
+    """Torch's kernel, or what is faster (components/kernel_rules.py)."""
+    if own_gelu_is_faster(x):
+        return GeluWithSlope.apply(x, form)
+    return F.gelu(x, approximate="none" if form == "exact" else "tanh")  # torch's words for the two forms
+
+
 def relu_squared_in_two_kernels(x: Tensor) -> Tensor:
     """The same; a function with a name, so that a model can be pickled."""
     return F.relu(x).square()
@@ -88,11 +140,10 @@ def kernel(config: ModelConfig) -> Activation:
     if is_clamped(config):
         return sharp_silu
     name = ACTIVATION_OF_GATE.get(config.mlp, config.mlp)
-    form = "none" if config.gelu_form == "exact" else "tanh"  # torch's words for the two forms of GELU
     kernels: dict[str, Activation] = {
         "relu": F.relu,
         "relu2": relu_squared_in_two_kernels,
         "silu": F.silu,
-        "gelu": partial(F.gelu, approximate=form),
+        "gelu": partial(gelu_kernel, form=config.gelu_form),
     }
     return kernels[name]

@@ -34,6 +34,11 @@ def written_out_attention_is_faster(query: Tensor) -> bool:
     return query.dtype == torch.bfloat16 or short_and_compiled
 
 
+def own_gelu_is_faster(x: Tensor) -> bool:
+    """Whether GELU is written out with its slope: where a compiler makes one loop of it."""
+    return x.device.type == "cpu" and x.requires_grad and torch.compiler.is_compiling() and x.dtype != torch.float64
+
+
 def own_rms_norm_is_faster(x: Tensor, weight: Tensor) -> bool:
     """Whether RMSNorm's own forward and backward beat torch's, which on the CPU is six steps recorded one by one.
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 ALIGNMENT = 16  # numbers, so 64 bytes of float32
+ROW = 1024  # numbers of the gradient that are squared and summed by one thread at a time
 
 
 class FlatParameters:
@@ -24,14 +25,14 @@ class FlatParameters:
 
     Attributes:
         groups: for each group a parameter `[number]` whose `.grad` is always there.
-        gradient: `[number]` of all groups together.
+        gradient: `[number]` of all groups together, and zeros at the end that make it a multiple of ROW.
     """
 
     def __init__(self, groups: Sequence[Sequence[nn.Parameter]]) -> None:
         first = groups[0][0]
         sizes = [sum(aligned(parameter.numel()) for parameter in group) for group in groups]
         buffer = torch.zeros(sum(sizes), dtype=first.dtype, device=first.device)
-        self.gradient = torch.zeros_like(buffer)
+        self.gradient = buffer.new_zeros(aligned(sum(sizes), ROW))
         self.groups: list[nn.Parameter] = []
         self._places: dict[nn.Parameter, tuple[int, int]] = {}  # of each parameter: its group, its start in there
         self._windows: list[tuple[nn.Parameter, Tensor]] = []  # with its gradient
@@ -55,6 +56,11 @@ class FlatParameters:
             self._windows.append((parameter, gradient))
             start += aligned(parameter.numel())
 
+    def gradient_norm(self) -> Tensor:
+        """2-norm of all gradients as one vector: of each row, then of the rows' norms. In one go, torch takes a single
+        thread for it on a CPU (86 against 46 microseconds for 0.8 million numbers in two threads)."""
+        return torch.linalg.vector_norm(torch.linalg.vector_norm(self.gradient.view(-1, ROW), dim=1))
+
     def check_gradients(self) -> None:
         """Whoever sets a gradient to None (`model.zero_grad()` does) cuts the window: the update would miss it."""
         assert all(parameter.grad is window for parameter, window in self._windows), "a gradient left the flat buffer"
@@ -65,9 +71,9 @@ class FlatParameters:
         return of[group][start : start + parameter.numel()].view_as(parameter)
 
 
-def aligned(numbers: int) -> int:
-    """The next multiple of ALIGNMENT."""
-    return -(-numbers // ALIGNMENT) * ALIGNMENT
+def aligned(numbers: int, to: int = ALIGNMENT) -> int:
+    """The next multiple."""
+    return -(-numbers // to) * to
 
 
 def can_be_flat(model: nn.Module) -> bool:

@@ -3,6 +3,9 @@
 `torch.optim.AdamW(fused=True)` computes exactly this. Its base class imports torch's compiler (`torch._dynamo`) when
 the first optimizer is made, to keep itself out of compiled graphs. That takes as long as importing torch itself, 1.6 s
 of processor time at every start of a run, and a step is not compiled here. The formulas are in training/adamw.py.
+
+The kernel can also divide the gradients while it reads them, which is meant for the loss scale of float16 and serves
+clipping as well: a pass over all gradients less.
 """
 
 from collections import defaultdict
@@ -11,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 
 class FusedAdamW:
@@ -25,20 +27,25 @@ class FusedAdamW:
         self.state: defaultdict[nn.Parameter, dict[str, Tensor]] = defaultdict(dict)
 
     @torch.no_grad()
-    def step(self) -> None:
-        """One update of every parameter that has a gradient."""
+    def step(self, divisor: float = 1.0) -> None:
+        """One update of every parameter that has a gradient, of which it takes a part."""
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not parameters:
+                continue
             states = [self._state_of(parameter) for parameter in parameters]
-            adamw(
+            steps = [state["step"] for state in states]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adamw_(
                 parameters,
                 [parameter.grad for parameter in parameters],
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],
-                [state["step"] for state in states],
+                steps,
                 lr=group["lr"], beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"],
-                weight_decay=group["weight_decay"], amsgrad=False, maximize=False, fused=True,
+                weight_decay=group["weight_decay"], amsgrad=False, maximize=False,
+                grad_scale=None if divisor == 1.0 else torch.tensor(divisor, device=steps[0].device),
             )  # fmt: skip
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Tensor]:

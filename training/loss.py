@@ -97,6 +97,7 @@ class LossFunction:
         """Mean loss of a model on a batch `[batch pos]`, in nats per token that counts."""
         if self._compiled and not self._has_seen_model:
             leave_experts_alone(model)
+            keep_what_is_computed(tokens.device)
             self._has_seen_model = True
         loss_of = self._compiled if self._compiled and tuple(tokens.shape) == self.shape else loss_and_routing
         loss, sums = loss_of(model, tokens, targets, documents)
@@ -111,6 +112,15 @@ def leave_experts_alone(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, MixtureOfExperts):
             setattr(module, "mix", torch.compiler.disable(module.mix))  # noqa: B010  # mypy: a method
+
+
+def keep_what_is_computed(device: torch.device) -> None:
+    """Let the backward pass read what the forward pass computed, where the compiler's choice is to compute it again:
+    on a GPU, whose memory is slow, that saves time, but on a CPU an exponential costs more than to read its result."""
+    if device.type == "cpu":
+        import torch._functorch.config
+
+        torch._functorch.config.max_dist_from_bw = 1  # how many operations may be repeated to save one reading
 
 
 def _loss_to_compile() -> Callable[..., tuple[Tensor, Tensor | None]]:

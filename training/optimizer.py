@@ -49,19 +49,19 @@ class ModelOptimizer:
         """2-norm of all gradients as one vector."""
         if self._flat is not None:
             self._flat.check_gradients()
-            return torch.linalg.vector_norm(self._flat.gradient)
+            return self._flat.gradient_norm()
         return whole(nn.utils.get_total_norm(self._gradients()))
 
     @torch.no_grad()
-    def scale_gradients(self, factor: float) -> None:
-        """Multiply every gradient by a number."""
+    def step(self, divisor: float = 1.0) -> None:
+        """One update with the gradients divided by a number: it undoes a loss scale, and shortens what is too long."""
         if self._flat is not None:
-            self._flat.gradient.mul_(factor)
-        else:
-            torch._foreach_mul_(self._gradients(), factor)
-
-    def step(self) -> None:
-        """One update."""
+            for part in self._parts:
+                assert isinstance(part, FusedAdamW)
+                part.step(divisor)
+            return
+        if divisor != 1.0:
+            torch._foreach_div_(self._gradients(), divisor)
         for part in self._parts:
             part.step()
 

@@ -18,7 +18,7 @@ from runs.folder import RunFolder
 from runs.metrics import MetricsWriter
 from text.batches import Batch
 from training.checkpoint import load_latest, save_checkpoint
-from training.device import choose_device, choose_dtype
+from training.device import choose_device, choose_dtype, repeat_exactly
 from training.distributed import ALONE, Ranks, SilentWriter
 from training.feed import BatchFeed
 from training.loss import LossFunction, count_targets
@@ -59,6 +59,7 @@ class Trainer:
         self.precision = autocast(self.device, dtype)
         self.scale = LossScale() if dtype == torch.float16 else None
         allow_tensor_cores(self.device)
+        repeat_exactly(self.device)
         keep_freed_memory()
         self.model = model.train()
         micro_batch = self.settings.batch_size // self.settings.grad_accumulation
@@ -104,9 +105,9 @@ class Trainer:
         loss_nats, grad_norm, *routing = self.ranks.mean(torch.stack(measured)).tolist()
         grad_norm /= self.scale.scale if self.scale else 1.0
         if self._may_update(loss_nats, grad_norm, rate):
-            self._clip(grad_norm)
+            limit = self.settings.grad_clip or math.inf
             self.optimizer.set_rate(rate)
-            self.optimizer.step()
+            self.optimizer.step(max(1.0, grad_norm / limit) * (self.scale.scale if self.scale else 1.0))
             self.routing.move_biases(self.model)
         if self.scale:
             self.scale.note(overflowed=not math.isfinite(grad_norm))
@@ -147,14 +148,6 @@ class Trainer:
             f"the {what} became {value}{often} at step {self.progress.step + 1} (learning rate {rate:.3g}): "
             f"start a new run with a smaller rate, for example --lr {self.settings.lr / 2:.3g}"
         )
-
-    def _clip(self, grad_norm: float) -> None:
-        """Shorten a gradient that is too long, and take the scale of the loss out of it, in one multiplication."""
-        limit = self.settings.grad_clip or math.inf
-        factor = limit / grad_norm if grad_norm > limit else 1.0
-        factor /= self.scale.scale if self.scale else 1.0
-        if factor != 1.0:
-            self.optimizer.scale_gradients(factor)
 
     def _record(
         self, loss_nats: float, grad_norm: float, rate: float, tokens: int, started: float, routing: list[float]

@@ -33,9 +33,8 @@ def train(model, optimizer, steps, skip=0):
             continue
         model_loss(model, inputs, targets).backward()
         norms.append(optimizer.gradient_norm().item())
-        optimizer.scale_gradients(min(1.0, 0.5 / norms[-1]))
         optimizer.set_rate(0.01 / (step + 1))
-        optimizer.step()
+        optimizer.step(max(1.0, norms[-1] / 0.5))
         optimizer.zero_grad()
     return norms
 
@@ -193,6 +192,7 @@ def test_a_part_of_a_model_is_trained_alone_with_ordinary_tensors():
 def test_flat_groups_are_pieces_of_one_gradient():
     parameters = [nn.Parameter(torch.ones(3, 5)), nn.Parameter(torch.ones(7)), nn.Parameter(torch.ones(2))]
     flat = FlatParameters([parameters[:1], parameters[1:]])
-    assert [len(group) for group in flat.groups] == [16, 32] and len(flat.gradient) == 48
+    assert [len(group) for group in flat.groups] == [16, 32] and len(flat.gradient) == 1024
     (parameters[0].sum() + 2 * parameters[2].sum()).backward()
     assert flat.gradient.sum() == 15 + 4 and flat.groups[1].grad.sum() == 4
+    assert flat.gradient_norm().item() == pytest.approx((15 + 2 * 2**2) ** 0.5)
