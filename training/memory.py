@@ -1,4 +1,4 @@
-"""How a process that trains asks the system for memory: once."""
+"""How a process that trains asks the system for memory: once, and in large pages."""
 
 import ctypes
 import sys
@@ -7,6 +7,9 @@ import sys
 # much free memory at the end of the heap is given back.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 MOST_BYTES = 2**31 - 1
+
+MADV_HUGEPAGE = 14  # of Linux, mman.h
+LARGE_PAGE, LARGE_PAGES_BYTES = 2**21, 2**29
 
 
 def keep_freed_memory() -> None:
@@ -19,7 +22,25 @@ def keep_freed_memory() -> None:
     """
     if sys.platform != "linux":
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 2**30)
-        mallopt(M_TRIM_THRESHOLD, MOST_BYTES)
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):  # musl has none
+        return
+    libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+    libc.mallopt(M_TRIM_THRESHOLD, MOST_BYTES)
+    _ask_for_large_pages(libc)
+
+
+def _ask_for_large_pages(libc: ctypes.CDLL) -> None:
+    """Pages of 2 MB instead of 4 KB under the next 512 MB of the heap.
+
+    A step reads some 40 MB in ten thousand small pages, more than a processor keeps the addresses of. 512 MB of
+    addresses are not memory: a page is there once it is written. Where the system has no large pages, nothing changes.
+    """
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    if (block := libc.malloc(LARGE_PAGES_BYTES)) is None:
+        return
+    first_page = -(-block // LARGE_PAGE) * LARGE_PAGE
+    libc.madvise(first_page, block + LARGE_PAGES_BYTES - first_page, MADV_HUGEPAGE)
+    libc.free(block)  # goes on belonging to the heap, which gives nothing back now
