@@ -6,9 +6,12 @@
 
 "ours" is what `train.py` runs: the loop of training/trainer.py with its metrics, and between two steps the worker's
 look at messages, state and log. "plain" is benchmarks/plain_gpt.py. Every side has a process of its own, as it would
-have in life; they run in turn, a few steps each, in rotating order, while the others wait. A ratio is the median of the
-ratios of the rounds, so that a machine that is busy for a while disturbs both sides. "plain again" is the plain loop a
-second time: it reads 1.00, give or take the noise.
+have in life: the plain loop's has nothing of ours, whose processes ask for memory otherwise (training/memory.py). They
+run in turn, a few steps each, in rotating order, while the others wait. A ratio is the median of the ratios of the
+rounds, so that a machine that is busy for a while disturbs both sides.
+
+The same code differs by up to 6 % from process to process, for good: where its memory happens to lie. So the plain loop
+has two processes, "plain" and "plain again", and what all are compared with is the mean of these two.
 """
 
 import argparse
@@ -32,8 +35,8 @@ from config.model_config import ModelConfig
 from config.run_config import RunConfig
 from config.sizes import flops_per_token
 from config.train_config import TrainConfig
-from runs.folder import create_run
-from training.prepare import prepare_text
+from runs.folder import RunFolder, create_run
+from training.prepare import PreparedText, prepare_text
 from training.report import Reporter
 from training.trainer import Trainer, train
 from training.worker import Worker
@@ -56,27 +59,32 @@ MATMUL = 1024
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
+def prepare(folder: Path, shape: str, name: str, compiled: bool) -> tuple[RunFolder, RunConfig, PreparedText]:
+    """A run that never evaluates or saves by itself, and its text."""
+    settings = TrainConfig(
+        batch_size=BATCH, max_steps=10**6, warmup_steps=100, eval_interval=10**6, save_interval=10**6,
+        device="cpu", compile=compiled, baselines=False,
+    )  # fmt: skip
+    model = ModelConfig(**(SHAPES[shape] | MODELS[name]))  # type: ignore[arg-type]
+    config = RunConfig(model=model, training=settings, data=DataConfig())
+    run = create_run(folder, config, {"command": ["benchmark"]})
+    return run, config, prepare_text(run, config, lambda: None)
+
+
 class OurRun:
     """A run folder with its worker and trainer, as train.py makes them."""
 
     def __init__(self, folder: Path, shape: str, name: str, compiled: bool):
-        settings = TrainConfig(
-            batch_size=BATCH, max_steps=10**6, warmup_steps=100, eval_interval=10**6, save_interval=10**6,
-            device="cpu", compile=compiled, baselines=False,
-        )  # fmt: skip
-        model = ModelConfig(**(SHAPES[shape] | MODELS[name]))  # type: ignore[arg-type]
-        config = RunConfig(model=model, training=settings, data=DataConfig())
-        run = create_run(folder, config, {"command": ["benchmark"]})
-        text = prepare_text(run, config, lambda: None)
+        run, config, text = prepare(folder, shape, name, compiled)
         self.model_config = run.read_model_config()
         self.worker = Worker(run, Reporter(run))
         self.worker.state.set("starting")
-        built = build_model(self.model_config, seed=settings.seed)
+        built = build_model(self.model_config, seed=config.training.seed)
         self.trainer = self.worker.trainer = Trainer(run, config, built, text, lambda line: None)
         self.trainer.progress.evaluated_step = self.worker._spoken_evaluation = 0  # none before the first step
         self.worker.state.set("running", step=0, max_steps=self.trainer.max_steps)
 
-    def step(self, count: int) -> None:
+    def steps(self, count: int) -> None:
         """So many steps of the real loop."""
         last = self.trainer.progress.step + count
         train(self.trainer, lambda: self.worker._attend() and self.trainer.progress.step < last, lambda: False)
@@ -91,28 +99,30 @@ class OurRun:
         return logging, median_seconds(self.trainer.evaluate, 3), median_seconds(self.trainer.save, 3)
 
 
-def plain_loop(our: OurRun, compiled: bool) -> PlainLoop:
+class PlainRun(PlainLoop):
     """The plain loop on the tokens of one of our runs."""
-    config = our.model_config
-    file = Path(our.trainer.text.train.tokens.filename)  # type: ignore[attr-defined]
-    loop = PlainLoop(file, config.d_vocab, config.d_model, config.n_layers, config.n_heads, config.n_ctx, BATCH)
-    if compiled:
-        loop.model = torch.compile(loop.model)  # type: ignore[assignment]
-    return loop
+
+    def __init__(self, folder: Path, shape: str, compiled: bool):
+        run, _, text = prepare(folder, shape, "same model", compiled)
+        config = self.model_config = run.read_model_config()
+        file = Path(text.train.tokens.filename)  # type: ignore[attr-defined]
+        super().__init__(file, config.d_vocab, config.d_model, config.n_layers, config.n_heads, config.n_ctx, BATCH)
+        if compiled:
+            self.model = torch.compile(self.model)  # type: ignore[assignment]
 
 
 def serve(connection: Connection, folder: Path, shape: str, name: str, compiled: bool, threads: int) -> None:
     """A side's process: does the steps it is told to do and says how long they took on both clocks."""
     torch.set_num_threads(threads)
-    our = OurRun(folder, shape, "same model" if name.startswith(PLAIN) else name, compiled)
-    run: Callable[[int], None] = plain_loop(our, compiled).steps if name.startswith(PLAIN) else our.step
-    connection.send(flops_per_token(our.model_config))
+    run = PlainRun(folder, shape, compiled) if name.startswith(PLAIN) else OurRun(folder, shape, name, compiled)
+    connection.send(flops_per_token(run.model_config))
     while (count := connection.recv()) is not None:
         if count == 0:
-            connection.send(our.surroundings())
+            assert isinstance(run, OurRun)
+            connection.send(run.surroundings())
             continue
         before = {key: clock() for key, clock in CLOCKS.items()}
-        run(count)
+        run.steps(count)
         connection.send({key: (clock() - before[key]) / count for key, clock in CLOCKS.items()})
 
 
@@ -172,8 +182,9 @@ def measure(shape: str, folder: Path, arguments: argparse.Namespace) -> None:
         f"\n{shape}: {SHAPES[shape]}, batch {BATCH}; float32 products {peak / 1e9:,.0f} GFLOP/s; {arguments.clock} time"
     )
     tokens = BATCH * SHAPES[shape]["n_ctx"]
+    plain = [statistics.mean(both) for both in zip(*(side.seconds_per_step for side in sides[:2]), strict=True)]
     for side in sides:
-        ratios = [a / b for a, b in zip(sides[0].seconds_per_step, side.seconds_per_step, strict=True)]
+        ratios = [a / b for a, b in zip(plain, side.seconds_per_step, strict=True)]
         seconds = statistics.median(side.seconds_per_step)
         print(
             f"  {side.title:32} {1000 * seconds:8.1f} ms  {tokens / seconds:9,.0f} tokens/s "

@@ -16,7 +16,6 @@ from runs.folder import RunFolder
 from runs.state import read_status
 
 ROOT = Path(__file__).resolve().parents[2]
-NO_THREADS = os.environ | {"OMP_NUM_THREADS": "1"}
 CLOCKS = ("elapsed_seconds", "tokens_per_second")
 FILES = ("model.safetensors", "optimizer.safetensors")
 
@@ -42,15 +41,16 @@ TOKENIZERS = {
 }
 
 
-def start(run: RunFolder) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "train.py"), "--run", str(run.path)]
+def start(run: RunFolder, threads: int = 1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command, cwd=ROOT, env=NO_THREADS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+        [sys.executable, str(ROOT / "train.py"), "--run", str(run.path)], cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
-def finish(run: RunFolder) -> None:
-    process = start(run)
+def finish(run: RunFolder, threads: int = 1) -> None:
+    process = start(run, threads)
     assert process.communicate(timeout=300)[1] is not None and process.returncode == 0
 
 
@@ -71,12 +71,12 @@ def assert_same_end(one: RunFolder, other: RunFolder) -> None:
         assert (one.path / last / file).read_bytes() == (other.path / last / file).read_bytes()
 
 
-def kill_and_resume(run: RunFolder, kills: int, seed: int) -> int:
+def kill_and_resume(run: RunFolder, kills: int, seed: int, threads: int = 1) -> int:
     """Train to the end through `kills` kills at random moments of training or saving; how many hit a live worker."""
     rng, hits = random.Random(seed), 0
     for _ in range(kills):
         saved = set(run.path.glob("step_*/commit.json"))
-        process = start(run)
+        process = start(run, threads)
         # Wait for a new checkpoint, so that the run gets on, then for a random moment within the next few steps.
         while process.poll() is None and saved.issuperset(run.path.glob("step_*/commit.json")):
             time.sleep(0.005)
@@ -89,7 +89,7 @@ def kill_and_resume(run: RunFolder, kills: int, seed: int) -> int:
         assert read_status(run).state == "orphaned"
         promised = [info for info in list_checkpoints(run) if (info.path / COMMIT).exists()]
         assert promised and all(info.ok for info in promised)
-    finish(run)
+    finish(run, threads)
     return hits
 
 
@@ -112,6 +112,22 @@ def test_two_hundred_kills_over_every_architecture_and_tokenizer(make_run, shape
     undisturbed, killed = make_run(**settings), make_run(**settings)
     finish(undisturbed)
     assert kill_and_resume(killed, kills=17, seed=len(shape) * len(tokenizer)) == 17
+    assert_same_end(undisturbed, killed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("implementation", ["einops", "torch", "fused"])
+def test_kills_leave_no_trace_in_two_threads(make_run, implementation, compiled):
+    """Large enough for kernels to share their work, where a sum may depend on which thread comes first."""
+    shape = {"d_model": 128, "n_heads": 4, "d_mlp": 512, "n_ctx": 64, "dropout": 0.1}
+    settings = {
+        "training": TRAINING | {"batch_size": 12, "compile": compiled, "dtype": "auto"},
+        "model": shape, "implementation": implementation,
+    }  # fmt: skip
+    undisturbed, killed = make_run(**settings), make_run(**settings)
+    finish(undisturbed, threads=2)
+    assert kill_and_resume(killed, kills=3, seed=7, threads=2) == 3
     assert_same_end(undisturbed, killed)
 
 
