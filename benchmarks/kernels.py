@@ -10,14 +10,17 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.activation import gelu_kernel
 from components.attention_kernels import attend_in_one_kernel, attend_written_out
 from components.attention_mask import causal_mask
 from components.rmsnorm import ScaleToUnit
+from training.loss import keep_what_is_computed
 from training.memory import keep_freed_memory
 
 BATCH, HEADS = 12, {"tiny": 4, "small": 6}
@@ -37,6 +40,9 @@ def kernels(shape: str, dtype: torch.dtype) -> Iterator[tuple[str, Kernel, list[
     yield "GELU        tanh form", lambda x: F.gelu(x, approximate="tanh"), [wide]
     yield "            tanh form, from the sigmoid", gelu_from_sigmoid, [wide]
     yield "            exact", F.gelu, [wide]
+    for form, word in (("tanh", "tanh"), ("exact", "none")):
+        yield f"  compiled  {form} form", torch.compile(partial(F.gelu, approximate=word)), [wide]
+        yield f"            {form} form, with its slope", torch.compile(partial(gelu_kernel, form=form)), [wide]
     yield "SiLU", F.silu, [wide]
     heads = HEADS[shape]
     parts = [torch.randn(BATCH, heads, context, d_model // heads, dtype=dtype) for _ in range(3)]
@@ -71,6 +77,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    keep_what_is_computed(torch.device("cpu"))
     print(f"torch {torch.__version__}, milliseconds of one thread" + "".join(f"{shape:>10}" for shape in SHAPES))
     for dtype in arguments.dtype:
         rows: dict[str, list[float]] = {}

@@ -28,7 +28,7 @@ class FusedAdamW:
 
     @torch.no_grad()
     def step(self, divisor: float = 1.0) -> None:
-        """One update of every parameter that has a gradient, of which it takes a part."""
+        """One update of every parameter that has a gradient, with the gradients divided by a number."""
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
