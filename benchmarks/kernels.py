@@ -40,8 +40,9 @@ def kernels(shape: str, dtype: torch.dtype) -> Iterator[tuple[str, Kernel, list[
     yield "GELU        tanh form", lambda x: F.gelu(x, approximate="tanh"), [wide]
     yield "            tanh form, from the sigmoid", gelu_from_sigmoid, [wide]
     yield "            exact", F.gelu, [wide]
+    torch.compiler.reset()  # it makes only so many versions of what it takes for one function
     for form, word in (("tanh", "tanh"), ("exact", "none")):
-        yield f"  compiled  {form} form", torch.compile(partial(F.gelu, approximate=word)), [wide]
+        yield f"  compiled: {form} form", torch.compile(partial(F.gelu, approximate=word)), [wide]
         yield f"            {form} form, with its slope", torch.compile(partial(gelu_kernel, form=form)), [wide]
     yield "SiLU", F.silu, [wide]
     heads = HEADS[shape]
