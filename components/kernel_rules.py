@@ -21,8 +21,8 @@ context 256; batch 12.
 
 So in bfloat16 attention is written out: the kernel's backward pass is slow there. A compiled step in float32 was faster
 with it too, for short contexts (1.24 to 1.17 times a plain loop; measured before the rule, which no command undoes).
-The tanh form of GELU stays torch's: it costs twice the exact one and more, but a model may not change its form. Compiled,
-both forms are written out with their slope.
+The tanh form of GELU stays torch's: it costs twice the exact one and more, but a model may not change its form. In
+compiled code both forms are written out with their slope.
 """
 
 import torch
